@@ -4,11 +4,14 @@
 
 """Lines that a long-running module shows while it works. Private to this collection.
 
-A module cannot write to the user's terminal; it appends lines to a file that its action plugin follows.
+A module cannot write to the user's terminal; it appends lines to a file that its action plugin follows
+(``plugin_utils/live.py``), which also removes it.
 """
 
 from __future__ import annotations
 
+import os
+import time
 from typing import Optional
 
 __all__ = ["Progress"]
@@ -19,13 +22,16 @@ class Progress:
 
     def __init__(self, path: Optional[str] = None) -> None:
         self._path = path
+        self._started = time.monotonic()
 
     def say(self, line: str) -> None:
-        """Show ``line``. Progress must never break the work, so a lost line is no error."""
+        """Show ``line`` after the seconds since the start. Progress must never break the work: a lost line is no error."""
         if not self._path:
             return
+        elapsed = time.monotonic() - self._started
         try:
-            with open(self._path, "a", encoding="utf-8") as stream:
-                stream.write(line.rstrip() + "\n")
+            descriptor = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+            with os.fdopen(descriptor, "a", encoding="utf-8") as stream:
+                stream.write(f"{elapsed:4.0f} s  {line.rstrip()}\n")
         except OSError:
             self._path = None
