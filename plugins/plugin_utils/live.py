@@ -38,36 +38,35 @@ class LiveAction(ActionBase):
         super().run(tmp, task_vars)
         follower = _Follower(self)
         arguments = {**self.arguments(task_vars or {}), "progress_file": follower.path}
-        with follower:
-            result: dict[str, Any] = self._execute_module(
-                module_args=arguments, task_vars=task_vars
-            )
+        result: dict[str, Any] = {}
+        try:
+            result = self._execute_module(module_args=arguments, task_vars=task_vars)
+        finally:
+            follower.finish(worked=not result or bool(result.get("changed") or result.get("failed")))
         result.pop("invocation", None)  # it repeats the arguments, secrets among them
         return result
 
 
 class _Follower:
-    """Shows every new line of a file on the target until the block ends."""
+    """Shows every new line of a file on the target until it is told to finish."""
 
     def __init__(self, action: LiveAction) -> None:
         # The name cannot be guessed, and the module creates the file itself with mode 0600.
         self.path = f"/tmp/gpubox-{uuid.uuid4().hex}.progress"
         self._action = action
-        self._host = str(action._play_context.remote_addr or "localhost")
         self._done = threading.Event()
         self._seen = 0
         self._display = Display()
         context = contextvars.copy_context()
         self._thread = threading.Thread(target=context.run, args=(self._follow,), daemon=True)
-
-    def __enter__(self) -> None:
         self._started = time.monotonic()
         self._thread.start()
 
-    def __exit__(self, *_exc: object) -> None:
+    def finish(self, worked: bool) -> None:
+        """Show what is left and remove the file; a module that was quick and did nothing made none."""
         self._done.set()
         self._thread.join()
-        if time.monotonic() - self._started > FIRST_LOOK_SECONDS:
+        if worked or time.monotonic() - self._started > FIRST_LOOK_SECONDS:
             self._look(f"; rm -f {self.path}")
 
     def _follow(self) -> None:
