@@ -49,6 +49,10 @@ unit: dev ## Run the pure tests (seconds, no Docker)
 sanity: dev ## Run ansible-test sanity on a copy outside the checkout
 	@tests/tools/sanity $(ARGS)
 
+.PHONY: sanity-newest
+sanity-newest: dev ## The same with the newest ansible-core, where its Python is at hand
+	@tests/tools/sanity newest $(ARGS)
+
 .PHONY: package
 package: dev ## Build the tarball, import it as Galaxy would, install and use it elsewhere
 	@$(bin)/pytest tests/package $(ARGS)
@@ -91,7 +95,7 @@ clean: ## Remove the virtual environment and everything that was built
 .PHONY: help
 help: ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} \
-		/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
+		/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
 
 # What the targets above stand on.
 
