@@ -3,10 +3,12 @@
 #   INVENTORY=inventories/mine   the boxes to act on (default: quickstart, this machine)
 #   ARGS="..."                   passed on to the tool behind the target
 #   PYTHON=python3.12            the interpreter that .venv is made from
+#   PROJECT=other                the Compose project whose logs are shown, if the inventory sets stack_project
 
 .DEFAULT_GOAL := help
 SHELL := /bin/sh
 ARGS ?=
+PROJECT ?= gpubox
 # An explicit name is also read in a world-writable directory (WSL2's /mnt/c), where Ansible ignores ./ansible.cfg.
 export ANSIBLE_CONFIG := $(CURDIR)/ansible.cfg
 export PYTHON
@@ -25,11 +27,12 @@ up: venv ## Set up the box, or bring it to what the inventory says
 
 .PHONY: down
 down: venv ## Stop and remove it; data and secrets stay (DATA=yes removes them too)
-	@$(playbook) playbooks/remove.yml $(if $(filter yes,$(DATA)),--extra-vars stack_remove_data=true)
+	@$(playbook) playbooks/remove.yml $(if $(filter yes,$(DATA)),--extra-vars '{"stack_remove_data": true}')
 
 .PHONY: logs
-logs: ## Follow the logs (SERVICE=litellm: of one service)
-	@scripts/logs $(SERVICE)
+logs: ## Follow the logs on this machine (SERVICE=litellm: of one service)
+	@$$(docker info >/dev/null 2>&1 || echo sudo) \
+		docker compose --project-name "$(PROJECT)" logs --follow --tail 100 $(SERVICE)
 
 ##@ Test
 
@@ -81,7 +84,7 @@ lock: dev ## Renew the lock files of the Python tools
 
 .PHONY: changelog
 changelog: dev ## Turn the changelog fragments into a release of CHANGELOG.md
-	@$(bin)/antsibull-changelog release $(ARGS)
+	@PATH="$(CURDIR)/$(bin):$$PATH" antsibull-changelog release $(ARGS)
 
 .PHONY: build
 build: dev ## Build the collection's tarball into build/
