@@ -68,7 +68,7 @@ def tarball(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (source / stray).parent.mkdir(parents=True, exist_ok=True)
         (source / stray).write_text("secret")
     out = tmp_path_factory.mktemp("tarball")
-    build = [BIN / "ansible-galaxy", "collection", "build", "--output-path", out]
+    build = [f"{BIN}/ansible-galaxy", "collection", "build", "--output-path", str(out)]
     subprocess.run(build, cwd=source, check=True, capture_output=True)
     (built,) = out.glob("*.tar.gz")
     return built

@@ -67,7 +67,7 @@ def read(wanted: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> di
 
 def run_reader(inventory: Path, names: dict[str, str]) -> str:
     environment = {**os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg")}
-    command = [BIN / "python", "-c", READER, inventory, *names]
+    command = [str(BIN / "python"), "-c", READER, str(inventory), *names]
     done = subprocess.run(
         command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False
     )
