@@ -4,8 +4,8 @@
 
 """The controller's part of the module stack: secrets by name, and progress.
 
-Definitions name the variables that hold secrets; their values are looked up here and travel as one ``no_log`` option,
-so that no fact, diff or log ever holds them.
+Definitions name the variables that hold secrets; their values are looked up here and travel as one
+``no_log`` option, so that no fact, diff or log ever holds them.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ class ActionModule(LiveAction):
     def run(
         self, tmp: str | None = None, task_vars: dict[str, Any] | None = None
     ) -> dict[str, Any]:
+        """Run the module; in check mode show the plan, which no progress line tells there."""
         result = super().run(tmp, task_vars)
         if self._task.check_mode:
             for line in result.get("plan", []):
@@ -31,6 +32,7 @@ class ActionModule(LiveAction):
         return result
 
     def arguments(self, task_vars: dict[str, Any]) -> dict[str, Any]:
+        """The task's arguments and the values of the secrets that the definitions name."""
         arguments = super().arguments(task_vars)
         secrets = dict(arguments.get("secrets") or {})
         for name, definition in (arguments.get("services") or {}).items():

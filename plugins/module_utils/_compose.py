@@ -15,7 +15,8 @@ import os
 import re
 import subprocess
 import time
-from typing import Any, Callable, Mapping, Optional, Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any, Callable
 
 from ansible_collections.gpubox.llm.plugins.module_utils._stack import (
     LABEL_HASH,
@@ -25,12 +26,21 @@ from ansible_collections.gpubox.llm.plugins.module_utils._stack import (
     Service,
 )
 
+docker: Any
+try:
+    import docker
+    import docker.errors
+    import docker.types
+except ImportError:
+    docker = None
+
 __all__ = ["ComposeError", "Engine", "EngineError"]
 
 PROJECT_LABEL = "com.docker.compose.project"
 SERVICE_LABEL = "com.docker.compose.service"
 MINIMUM_API = (1, 44)  # Engine 25: health checks with start_interval, safe defaults for networks
 KILL_AFTER_SECONDS = 60
+SECONDS_BETWEEN_LINES = 2
 
 
 class EngineError(RuntimeError):
@@ -46,12 +56,11 @@ class ComposeError(RuntimeError):
 
 
 def _client() -> Any:
-    try:
-        import docker
-    except ImportError as error:
+    if docker is None:
         raise EngineError(
-            f"the Docker SDK for Python cannot be imported ({error}); the role docker_host installs python3-docker"
-        ) from error
+            "the Docker SDK for Python cannot be imported on the box; "
+            "the role docker_host installs the distribution's python3-docker"
+        )
     url = os.environ.get("DOCKER_HOST") or "unix:///var/run/docker.sock"
     try:
         return docker.APIClient(base_url=url, version="auto", timeout=120)
@@ -94,17 +103,19 @@ class Engine:
         """The project's containers by service."""
         if not self.available:
             return {}
-        listed = self._api.containers(all=True, filters={"label": f"{PROJECT_LABEL}={self.project}"})
+        listed = self._api.containers(
+            all=True, filters={"label": f"{PROJECT_LABEL}={self.project}"}
+        )
         return {
             container.service: container
-            for container in (_container(self._api.inspect_container(entry["Id"])) for entry in listed)
+            for container in (
+                _container(self._api.inspect_container(entry["Id"])) for entry in listed
+            )
             if container.service
         }
 
     def image_id(self, reference: str) -> str:
         """The ID of a local image; empty if it is not there."""
-        import docker
-
         if not self.available:
             return ""
         if reference not in self._images:
@@ -122,7 +133,11 @@ class Engine:
             network["Name"]: {
                 "label": (network.get("Labels") or {}).get(LABEL_HASH, ""),
                 "project": (network.get("Labels") or {}).get(PROJECT_LABEL, ""),
-                "subnets": [c["Subnet"] for c in (network.get("IPAM") or {}).get("Config") or [] if c.get("Subnet")],
+                "subnets": [
+                    c["Subnet"]
+                    for c in (network.get("IPAM") or {}).get("Config") or []
+                    if c.get("Subnet")
+                ],
             }
             for network in self._api.networks()
         }
@@ -134,7 +149,12 @@ class Engine:
     def publishers(self) -> list[tuple[str, str, int, str]]:
         """Container name, address, port and protocol of every published port on the engine."""
         return [
-            (entry["Names"][0].lstrip("/"), port.get("IP", "0.0.0.0"), port["PublicPort"], port["Type"])
+            (
+                entry["Names"][0].lstrip("/"),
+                port.get("IP", "0.0.0.0"),
+                port["PublicPort"],
+                port["Type"],
+            )
             for entry in self._api.containers()
             for port in entry.get("Ports") or []
             if port.get("PublicPort")
@@ -161,8 +181,6 @@ class Engine:
 
     def pull(self, reference: str, say: Callable[[str], None]) -> None:
         """Pull an image; what is done is said about every two seconds."""
-        import docker
-
         layers: dict[str, tuple[int, int]] = {}
         told = 0.0
         try:
@@ -172,7 +190,7 @@ class Engine:
                 detail = event.get("progressDetail") or {}
                 if detail.get("total"):
                     layers[event["id"]] = (int(detail.get("current", 0)), int(detail["total"]))
-                if layers and time.monotonic() - told > 2:
+                if layers and time.monotonic() - told > SECONDS_BETWEEN_LINES:
                     told = time.monotonic()
                     done, total = (sum(pair[i] for pair in layers.values()) for i in (0, 1))
                     say(f"{reference}: {done / 1e6:.0f} of {total / 1e6:.0f} MB")
@@ -184,11 +202,13 @@ class Engine:
 
     def create_network(self, network: Network) -> None:
         """Create one of the stack's networks."""
-        import docker
-
         options = dict(network.options)
         subnet = options.pop("subnet", None)
-        ipam = docker.types.IPAMConfig(pool_configs=[docker.types.IPAMPool(subnet=subnet)]) if subnet else None
+        ipam = (
+            docker.types.IPAMConfig(pool_configs=[docker.types.IPAMPool(subnet=subnet)])
+            if subnet
+            else None
+        )
         try:
             self._api.create_network(
                 network.name,
@@ -200,14 +220,18 @@ class Engine:
                 labels={LABEL_HASH: network.label, PROJECT_LABEL: self.project},
             )
         except docker.errors.APIError as error:
-            raise EngineError(f"network {network.name} cannot be created: {error.explanation or error}") from error
+            raise EngineError(
+                f"network {network.name} cannot be created: {error.explanation or error}"
+            ) from error
 
     def remove_network(self, name: str) -> dict[str, list[str]]:
         """Remove a network; returns the aliases of the containers that had to leave it."""
         attached = {}
         for container in self._api.inspect_network(name).get("Containers") or {}:
             endpoint = self._api.inspect_container(container)["NetworkSettings"]["Networks"][name]
-            attached[container] = [alias for alias in endpoint.get("Aliases") or [] if not container.startswith(alias)]
+            attached[container] = [
+                alias for alias in endpoint.get("Aliases") or [] if not container.startswith(alias)
+            ]
             self._api.disconnect_container_from_network(container, name, force=True)
         self._api.remove_network(name)
         return attached
@@ -229,7 +253,9 @@ class Engine:
     def volumes(self) -> list[str]:
         """The project's volumes."""
         filters = {"label": f"{PROJECT_LABEL}={self.project}"}
-        return [volume["Name"] for volume in self._api.volumes(filters=filters).get("Volumes") or []]
+        return [
+            volume["Name"] for volume in self._api.volumes(filters=filters).get("Volumes") or []
+        ]
 
     def remove_container(self, container_id: str) -> None:
         """Stop a container the way it wants to be stopped, then remove it."""
@@ -243,24 +269,57 @@ class Engine:
         except ComposeError as error:
             raise ComposeError("docker compose refuses the definition", error.output) from error
 
-    def up(self, services: Sequence[str], *, recreate: bool, wait_seconds: int, keep: Sequence[int], tick: Callable[[], None]) -> None:
+    def up(
+        self,
+        services: Sequence[str],
+        *,
+        recreate: bool,
+        wait_seconds: int,
+        keep: Sequence[int],
+        tick: Callable[[], None],
+    ) -> None:
         """Bring up exactly ``services`` and wait until they are healthy. ``tick`` is called about once a second."""
-        arguments = ["up", "--detach", "--wait", "--wait-timeout", str(wait_seconds), "--no-deps", "--pull", "never"]
+        arguments = [
+            "up",
+            "--detach",
+            "--wait",
+            "--wait-timeout",
+            str(wait_seconds),
+            "--no-deps",
+            "--pull",
+            "never",
+        ]
         arguments += ["--no-color", "--force-recreate" if recreate else "--no-recreate", *services]
         self._compose(arguments, keep=keep, tick=tick, timeout=wait_seconds + KILL_AFTER_SECONDS)
 
     def validate(self, service: Service, mounts: Mapping[str, str]) -> tuple[int, str]:
-        """Run the service's own check of its files in a throw-away container without network. ``mounts``: source by target."""
+        """Run the service's own check in a throw-away container without network; ``mounts``: source by target."""
         command = ["docker", "run", "--rm", "--network", "none", "--read-only", "--cap-drop", "ALL"]
-        command += ["--security-opt", "no-new-privileges", "--user", f"{service.uid}:{service.gid}", "--pull", "never"]
-        command += [f"--tmpfs={mount}" for mount in service.compose.get("tmpfs") or ["/tmp"]]
+        command += [
+            "--security-opt",
+            "no-new-privileges",
+            "--user",
+            f"{service.uid}:{service.gid}",
+            "--pull",
+            "never",
+        ]
+        command += [f"--tmpfs={mount}" for mount in service.compose.get("tmpfs") or []]
         command += [f"--volume={source}:{target}:ro" for target, source in mounts.items()]
         environment = service.compose.get("environment") or {}
-        pairs = environment.items() if isinstance(environment, Mapping) else (e.split("=", 1) for e in environment)
+        pairs = (
+            environment.items()
+            if isinstance(environment, Mapping)
+            else (e.split("=", 1) for e in environment)
+        )
         command += [f"--env={name}={value}" for name, value in pairs]
         command += ["--entrypoint", service.validate[0], service.image, *service.validate[1:]]
         done = subprocess.run(
-            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=180, check=False
+            command,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=180,
+            check=False,
         )
         return done.returncode, done.stdout.strip()
 
@@ -275,8 +334,16 @@ class Engine:
         timeout: int = KILL_AFTER_SECONDS,
     ) -> str:
         command = ["docker", "compose", "--project-name", self.project]
-        command += ["--file", file or self._file, "--project-directory", os.path.dirname(self._file), *arguments]
-        environment = {name: value for name, value in os.environ.items() if not name.startswith("COMPOSE_")}
+        command += [
+            "--file",
+            file or self._file,
+            "--project-directory",
+            os.path.dirname(self._file),
+            *arguments,
+        ]
+        environment = {
+            name: value for name, value in os.environ.items() if not name.startswith("COMPOSE_")
+        }
         process = subprocess.Popen(
             command,
             stdin=subprocess.PIPE,
@@ -287,7 +354,7 @@ class Engine:
             env=environment,
         )
         deadline = time.monotonic() + timeout
-        text: Optional[str] = stdin
+        text: str | None = stdin
         while True:
             try:
                 output, _unused = process.communicate(text, timeout=1)

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import os
 import time
-from typing import Optional
 
 __all__ = ["Progress"]
 
@@ -20,17 +19,19 @@ __all__ = ["Progress"]
 class Progress:
     """Appends one line per call to ``path``; without a path it is silent."""
 
-    def __init__(self, path: Optional[str] = None) -> None:
+    def __init__(self, path: str | None = None) -> None:
         self._path = path
         self._started = time.monotonic()
 
     def say(self, line: str) -> None:
-        """Show ``line`` after the seconds since the start. Progress must never break the work: a lost line is no error."""
+        """Show ``line`` after the seconds since the start; a line that cannot be written is no error."""
         if not self._path:
             return
         elapsed = time.monotonic() - self._started
         try:
-            descriptor = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+            descriptor = os.open(
+                self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW, 0o600
+            )
             with os.fdopen(descriptor, "a", encoding="utf-8") as stream:
                 stream.write(f"{elapsed:4.0f} s  {line.rstrip()}\n")
         except OSError:

@@ -2,11 +2,11 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What a stack should be and how it differs from what it is: pure functions. Private to this collection.
+"""What a service should be and how it differs from what it is: pure. Private to this collection.
 
-A service definition comes in, a ``Service`` with its complete Compose definition comes out; ``plan_services`` compares
-services with the containers that were observed and says ``create``, ``recreate``, ``reload``, ``start``, ``remove`` or
-nothing for each, and why.
+A definition comes in, a ``Service`` with its complete Compose definition comes out; ``plan_service``
+compares it with what was seen and says ``create``, ``recreate``, ``reload``, ``start`` or ``none``,
+and why.
 """
 
 from __future__ import annotations
@@ -16,8 +16,9 @@ import hmac
 import ipaddress
 import json
 import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Iterable, Mapping, Optional
+from typing import Any
 
 __all__ = [
     "LABEL_HASH",
@@ -25,14 +26,15 @@ __all__ = [
     "Container",
     "DefinitionError",
     "Network",
+    "Seen",
     "Service",
+    "Site",
     "Step",
     "build_service",
     "merge",
     "network_name",
     "parse_port",
     "parse_size",
-    "plan_services",
     "tag",
 ]
 
@@ -54,7 +56,7 @@ _NAME = re.compile(r"^[a-z0-9][a-z0-9_-]*$")
 _USER = re.compile(r"^(\d+):(\d+)$")
 _RELATIVE = re.compile(r"^(?!/)(?!.*(^|/)\.\.?(/|$))[^\0]+$")
 _DEFINITION_KEYS = {"compose", "files", "files_dir", "secrets", "reload", "validate"}
-_FORBIDDEN = ("build", "container_name", "env_file", "secrets", "configs")
+_FORBIDDEN = {"build", "container_name", "env_file", "secrets", "configs"}
 
 
 class DefinitionError(ValueError):
@@ -115,6 +117,32 @@ class Network:
 
 
 @dataclass(frozen=True)
+class Site:
+    """What all services of one box share: the directory, the project's name, the key of its hashes."""
+
+    home: str
+    project: str
+    key: bytes
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What was found of one service.
+
+    ``before`` is its Compose definition after the last successful run, ``changed_files`` and
+    ``changed_secrets`` name what differs on disk, ``loaded`` says whether a reloadable service runs
+    with the files that it should.
+    """
+
+    container: Container | None
+    image_id: str
+    before: Mapping[str, Any] | None
+    changed_files: Sequence[str]
+    changed_secrets: Sequence[str]
+    loaded: bool
+
+
+@dataclass(frozen=True)
 class Step:
     """What happens to one service."""
 
@@ -152,35 +180,33 @@ def network_name(project: str, network: str) -> str:
     return f"{project}_{network}"
 
 
-def _checked(name: str, definition: Mapping[str, Any]) -> Mapping[str, Any]:
-    def refuse(what: str) -> None:
-        raise DefinitionError(f"service {name}: {what}")
-
+def _faults(name: str, definition: Mapping[str, Any]) -> Iterator[str]:
+    """What is wrong with a definition, and what to do about it."""
     if not _NAME.match(name):
-        refuse("a service name has lower-case letters, digits, '-' and '_' only")
-    unknown = sorted(set(definition) - _DEFINITION_KEYS)
-    if unknown:
-        refuse(f"unknown key {unknown[0]!r}; known are {', '.join(sorted(_DEFINITION_KEYS))}")
-    compose = definition.get("compose") or {}
+        yield "a service name has lower-case letters, digits, '-' and '_' only"
+    for key in sorted(set(definition) - _DEFINITION_KEYS):
+        yield f"unknown key {key!r}; known are {', '.join(sorted(_DEFINITION_KEYS))}"
+    for path in [*(definition.get("files") or {}), *(definition.get("secrets") or {})]:
+        if not _RELATIVE.match(path):
+            yield f"file name {path!r} must be relative and stay inside its directory"
+    yield from _compose_faults(definition.get("compose") or {})
+
+
+def _compose_faults(compose: Mapping[str, Any]) -> Iterator[str]:
     if not compose.get("image"):
-        refuse("compose.image is missing; name an image with a version tag")
+        yield "compose.image is missing; name an image with a version tag"
     if not (compose.get("healthcheck") or {}).get("test"):
-        refuse(
-            "compose.healthcheck.test is missing; without a health check a crash loop counts as healthy. "
-            "Give a command that fails when the service does not work"
+        yield (
+            "compose.healthcheck.test is missing; without a health check a crash loop counts as "
+            "healthy. Give a command that fails when the service does not work"
         )
     if not _USER.match(str(compose.get("user", ""))):
-        refuse(f"compose.user is {compose.get('user')!r}; give a numeric 'uid:gid', which owns its files and secrets")
-    for key in _FORBIDDEN:
-        if key in compose:
-            refuse(f"compose.{key} cannot be used here; files and secrets are handed over beside compose")
-    for path in definition.get("files") or {}:
-        if not _RELATIVE.match(path):
-            refuse(f"file name {path!r} must be relative and stay inside its directory")
-    for file in definition.get("secrets") or {}:
-        if not _RELATIVE.match(file) or "/" in file:
-            refuse(f"secret file name {file!r} must be a plain name")
-    return compose
+        yield (
+            f"compose.user is {compose.get('user')!r}; give a numeric 'uid:gid', "
+            "which owns its files and secrets"
+        )
+    for key in sorted(set(compose) & _FORBIDDEN):
+        yield f"compose.{key} cannot be used; files and secrets are handed over beside compose"
 
 
 def _bind(source: str, target: str) -> dict[str, Any]:
@@ -197,46 +223,53 @@ def _networks(compose: Mapping[str, Any]) -> dict[str, Any]:
 def build_service(
     name: str,
     definition: Mapping[str, Any],
-    *,
-    home: str,
-    project: str,
-    key: bytes,
+    site: Site,
     secrets: Mapping[str, str],
     external: Iterable[str] = (),
 ) -> Service:
-    """The complete service. ``secrets`` maps secret file names to values, ``external`` names foreign networks to join."""
-    compose = dict(merge(DEFAULTS, _checked(name, definition)))
+    """The complete service. ``secrets``: values by file name; ``external``: foreign networks to join."""
+    fault = next(_faults(name, definition), None)
+    if fault:
+        raise DefinitionError(f"service {name}: {fault}")
+    compose = dict(merge(DEFAULTS, definition["compose"]))
     files = dict(definition.get("files") or {})
     files_dir = str(definition.get("files_dir") or f"/etc/{name}")
     reload = tuple(definition.get("reload") or ())
-    files_tag, secrets_tag = tag(key, files), tag(key, dict(secrets))
-    networks = _networks(compose)
-    joined = {network_name(project, network) for network in networks} | set(external)
-    for network in external:
-        networks[network] = {"aliases": sorted({a for o in networks.values() for a in o.get("aliases", [])})}
-    compose["networks"] = networks
+    files_tag, secrets_tag = tag(site.key, files), tag(site.key, dict(secrets))
 
-    root = f"{home}/services/{name}"
+    networks = _networks(compose)
+    joined = {network_name(site.project, network) for network in networks} | set(external)
+    aliases = sorted(
+        {alias for options in networks.values() for alias in options.get("aliases", [])}
+    )
+    compose["networks"] = {**networks, **{network: {"aliases": aliases} for network in external}}
+
+    root = f"{site.home}/services/{name}"
     mounts = list(compose.get("volumes") or [])
     if files:
         # A reloadable service sees the directory of all generations, of which `current` names one.
-        mounts.append(_bind(f"{root}/files" if reload else f"{root}/files/{files_tag}", files_dir))
+        mounts.append(_bind(f"{root}/files" + ("" if reload else f"/{files_tag}"), files_dir))
     if secrets:
         mounts.append(_bind(f"{root}/secrets/{secrets_tag}", SECRETS_DIR))
     if mounts:
         compose["volumes"] = mounts
 
-    label = tag(key, {"compose": compose, "files": None if reload else files_tag, "secrets": secrets_tag})
-    compose["labels"] = {**dict(compose.get("labels") or {}), LABEL_HASH: label, LABEL_SERVICE: name}
-    user = _USER.match(str(compose["user"]))
-    assert user is not None  # _checked
+    seen_at_start = {
+        "compose": compose,
+        "files": None if reload else files_tag,
+        "secrets": secrets_tag,
+    }
+    label = tag(site.key, seen_at_start)
+    labels = dict(compose.get("labels") or {})
+    compose["labels"] = {**labels, LABEL_HASH: label, LABEL_SERVICE: name}
+    uid, _unused, gid = str(compose["user"]).partition(":")
     return Service(
         name=name,
         compose=compose,
         label=label,
         networks=frozenset(joined),
-        uid=int(user[1]),
-        gid=int(user[2]),
+        uid=int(uid),
+        gid=int(gid),
         files=files,
         files_tag=files_tag,
         files_dir=files_dir,
@@ -255,13 +288,20 @@ def parse_size(value: Any) -> int:
     return int(float(match[1]) * 1024 ** " kmgt".index(match[2] or " "))
 
 
-def parse_port(port: Any) -> Optional[tuple[str, int, str]]:
+def parse_port(port: Any) -> tuple[str, int, str] | None:
     """Address, host port and protocol that a Compose port entry publishes; None for one that names no host port."""
     if isinstance(port, Mapping):
         if not port.get("published"):
             return None
-        return str(port.get("host_ip") or "0.0.0.0"), int(port["published"]), str(port.get("protocol") or "tcp")
-    match = re.match(r"^(?:(?P<ip>[\d.]+|\[[0-9a-fA-F:]+\]):)?(?P<host>\d+):\d+(?:/(?P<proto>tcp|udp))?$", str(port))
+        return (
+            str(port.get("host_ip") or "0.0.0.0"),
+            int(port["published"]),
+            str(port.get("protocol") or "tcp"),
+        )
+    match = re.match(
+        r"^(?:(?P<ip>[\d.]+|\[[0-9a-fA-F:]+\]):)?(?P<host>\d+):\d+(?:/(?P<proto>tcp|udp))?$",
+        str(port),
+    )
     if not match:
         return None
     ip = (match["ip"] or "0.0.0.0").strip("[]")
@@ -286,67 +326,69 @@ def _drift(service: Service, container: Container, image_id: str) -> list[str]:
     missing, extra = service.networks - container.networks, container.networks - service.networks
     reasons += [f"not on network {name}" for name in sorted(missing)]
     reasons += [f"on network {name}" for name in sorted(extra)]
-    binds = {m["source"] for m in service.compose.get("volumes") or [] if isinstance(m, Mapping) and m["type"] == "bind"}
+    binds = {
+        m["source"]
+        for m in service.compose.get("volumes") or []
+        if isinstance(m, Mapping) and m["type"] == "bind"
+    }
     reasons += [f"{path} is not mounted" for path in sorted(binds - container.mounts)]
     if container.state == "running":
         wanted = _limits(service.compose)
-        reasons += [f"{name} limit changed" for name in sorted(wanted) if wanted[name] != container.limits.get(name)]
+        reasons += [
+            f"{name} limit changed"
+            for name in sorted(wanted)
+            if wanted[name] != container.limits.get(name)
+        ]
     return reasons
 
 
-def _changes(service: Service, before: Optional[Mapping[str, Any]]) -> list[str]:
+def _changes(service: Service, before: Mapping[str, Any] | None) -> list[str]:
     """Which parts of the definition changed since the last successful run."""
     if before is None:
         return []
     old, new = dict(before), dict(service.compose)
-    parts = [key for key in sorted(set(old) | set(new)) if key not in ("labels", "volumes") and old.get(key) != new.get(key)]
-    stable = [[m for m in d.get("volumes") or [] if f"/services/{service.name}/" not in str(m)] for d in (old, new)]
+    parts = [
+        key
+        for key in sorted(set(old) | set(new))
+        if key not in ("labels", "volumes") and old.get(key) != new.get(key)
+    ]
+    stable = [
+        [m for m in d.get("volumes") or [] if f"/services/{service.name}/" not in str(m)]
+        for d in (old, new)
+    ]
     if stable[0] != stable[1]:
         parts.append("volumes")
     return [f"{part} changed" for part in parts]
 
 
-def plan_service(
-    service: Service,
-    container: Optional[Container],
-    *,
-    image_id: str,
-    before: Optional[Mapping[str, Any]],
-    changed_files: Iterable[str],
-    changed_secrets: Iterable[str],
-    loaded: bool,
-) -> Step:
-    """The step for one service.
-
-    ``before`` is its Compose definition after the last successful run, ``changed_files`` and ``changed_secrets`` name
-    what differs on disk, ``loaded`` says whether a reloadable service runs with the files it should.
-    """
-    files = [f"{name} changed" for name in changed_files]
+def plan_service(service: Service, seen: Seen) -> Step:
+    """The step for one service."""
+    container = seen.container
     if container is None:
         return Step(service.name, "create")
-    reasons = _drift(service, container, image_id)
-    if container.label != service.label:
-        about = _changes(service, before) + [f"secret {name} changed" for name in changed_secrets]
-        about += [] if service.reload else files
-        reasons = [*about, *reasons] or ["differs from its definition"]
-    elif changed_secrets:
-        reasons += [f"secret {name} was altered on disk" for name in changed_secrets]
-    elif files and not service.reload:
-        reasons += files
-    if container.health == "unhealthy":
-        reasons.append("unhealthy")
-    if container.state in ("restarting", "paused", "dead", "removing"):
-        reasons.append(container.state)
+    reasons = _recreate_reasons(service, container, seen)
     if reasons:
         return Step(service.name, "recreate", tuple(reasons))
     if container.state != "running":
         return Step(service.name, "start", (container.state,))
-    if service.reload and (files or not loaded):
-        return Step(service.name, "reload", tuple(files) or ("the running one has older files",))
+    files = tuple(f"{name} changed" for name in seen.changed_files)
+    if service.reload and (files or not seen.loaded):
+        return Step(service.name, "reload", files or ("the running one has older files",))
     return Step(service.name, "none")
 
 
-def plan_services(steps: Iterable[Step], known: Iterable[str], wanted: Iterable[str], prune: bool) -> list[Step]:
-    """All steps of the run: those of the wanted services, and on a whole run the removal of services no longer wanted."""
-    gone = sorted(set(known) - set(wanted)) if prune else []
-    return [*steps, *(Step(name, "remove", ("no longer defined",)) for name in gone)]
+def _recreate_reasons(service: Service, container: Container, seen: Seen) -> list[str]:
+    files = [] if service.reload else [f"{name} changed" for name in seen.changed_files]
+    reasons = _drift(service, container, seen.image_id)
+    if container.label != service.label:
+        secrets = [f"secret {name} changed" for name in seen.changed_secrets]
+        about = [*_changes(service, seen.before), *secrets, *files]
+        reasons = about or reasons or ["differs from its definition"]
+    else:
+        reasons += [f"secret {name} was altered on disk" for name in seen.changed_secrets]
+        reasons += files
+    if (container.state, container.health) == ("running", "unhealthy"):
+        reasons.append("unhealthy")
+    if container.state in ("restarting", "paused", "dead", "removing"):
+        reasons.append(container.state)
+    return reasons

@@ -26,7 +26,8 @@ import shutil
 import string
 import tempfile
 import time
-from typing import Any, Callable, Mapping, Optional
+from collections.abc import Mapping
+from typing import Any, Callable
 
 from ansible_collections.gpubox.llm.plugins.module_utils._stack import Service
 
@@ -59,7 +60,7 @@ class StackHome:
         """A path under the home directory."""
         return os.path.join(self.home, *parts)
 
-    def read(self, *parts: str) -> Optional[str]:
+    def read(self, *parts: str) -> str | None:
         """The text of a file, or None."""
         try:
             with open(self.path(*parts), encoding="utf-8") as stream:
@@ -71,7 +72,7 @@ class StackHome:
         """The key of this box; a throw-away one where none was written yet (then everything is new anyway)."""
         return (self.read(".key") or random.token_hex(32)).encode()
 
-    def secret(self, name: str) -> Optional[str]:
+    def secret(self, name: str) -> str | None:
         """A stored secret."""
         return self.read("secrets", name)
 
@@ -80,24 +81,32 @@ class StackHome:
         document = self._load(self.read(file) or "{}") or {}
         return dict(_unescaped(document.get("services") or {}))
 
-    def network_options(self) -> dict[str, Any]:
+    def last_networks(self) -> dict[str, Any]:
         """Networks that the compose file of the last successful run names."""
         document = self._load(self.read(".last-good.yaml") or "{}") or {}
         return dict(document.get("networks") or {})
 
-    def changed(self, service: Service, before: Optional[Mapping[str, Any]]) -> tuple[list[str], list[str]]:
+    def exists(self, name: str) -> bool:
+        """Whether a file or directory of the stack exists."""
+        return os.path.exists(self.path(name))
+
+    def changed(
+        self, service: Service, before: Mapping[str, Any] | None
+    ) -> tuple[list[str], list[str]]:
         """Names of files and of secrets that differ between the generation in use and the wanted one."""
         files = self._generation_in_use(service.name, "files", before, service.reload)
         secrets = self._generation_in_use(service.name, "secrets", before, ())
-        return _differing(files, service.files, service.uid), _differing(secrets, service.secrets, service.uid)
+        return _differing(files, service.files, service.uid), _differing(
+            secrets, service.secrets, service.uid
+        )
 
-    def files_in_use(self, service: Service, before: Optional[Mapping[str, Any]]) -> dict[str, str]:
+    def files_in_use(self, service: Service, before: Mapping[str, Any] | None) -> dict[str, str]:
         """The configuration files of the generation in use."""
         return _texts(self._generation_in_use(service.name, "files", before, service.reload))
 
     def _generation_in_use(
-        self, service: str, kind: str, before: Optional[Mapping[str, Any]], reload: tuple[str, ...]
-    ) -> Optional[str]:
+        self, service: str, kind: str, before: Mapping[str, Any] | None, reload: tuple[str, ...]
+    ) -> str | None:
         root = self.path("services", service, kind)
         if reload:
             current = os.path.join(root, "current")
@@ -119,7 +128,7 @@ class StackHome:
         path = self.path("services", service, "files", "current")
         return os.readlink(path) if os.path.islink(path) else ""
 
-    def current_since(self, service: str) -> Optional[float]:
+    def current_since(self, service: str) -> float | None:
         """When the generation in use of a reloadable service was switched to, in seconds of the epoch."""
         try:
             return os.lstat(self.path("services", service, "files", "current")).st_mtime
@@ -157,21 +166,24 @@ class StackHome:
         if self.secret(name) != value:
             self.write(os.path.join("secrets", name), value, 0o400)
 
-    def write_compose(self, services: Mapping[str, Any], networks: Mapping[str, Any], project: str, *, last_good: bool = False) -> None:
-        """Write the project's compose file, or remember it as the one to go back to."""
-        text = self.compose_text(services, networks, project)
-        name = ".last-good.yaml" if last_good else "compose.yaml"
-        if self.read(name) != text:
-            self.write(name, text)
-
-    def compose_text(self, services: Mapping[str, Any], networks: Mapping[str, Any], project: str) -> str:
+    def compose_text(
+        self, services: Mapping[str, Any], networks: Mapping[str, Any], project: str
+    ) -> str:
         """The project as a compose file."""
-        volumes = {name: {} for service in services.values() for name in _named_volumes(service)}
+        volumes: dict[str, Any] = {
+            name: {} for service in services.values() for name in _named_volumes(service)
+        }
         ordered = {name: services[name] for name in sorted(services)}
-        document: dict[str, Any] = {"name": project, "services": _escaped(ordered), "networks": networks}
+        document: dict[str, Any] = {
+            "name": project,
+            "services": _escaped(ordered),
+            "networks": networks,
+        }
         if volumes:
             document["volumes"] = volumes
-        note = "# Written by gpubox.llm; the next run overwrites it. `docker compose ps` and `logs` work in this directory.\n"
+        note = (
+            "# Written by gpubox.llm; the next run overwrites it. `docker compose ps` works here.\n"
+        )
         return note + self.dump(document)
 
     def write_generations(self, service: Service) -> None:
@@ -210,7 +222,9 @@ class StackHome:
                 for name in os.listdir(directory) if os.path.isdir(directory) else []:
                     if name not in in_use | keep.get(service, set()):
                         path = os.path.join(directory, name)
-                        shutil.rmtree(path) if os.path.isdir(path) and not os.path.islink(path) else os.unlink(path)
+                        shutil.rmtree(path) if os.path.isdir(path) and not os.path.islink(
+                            path
+                        ) else os.unlink(path)
             if service not in keep:
                 shutil.rmtree(os.path.join(root, service))
 
@@ -234,7 +248,9 @@ class StackHome:
             except BlockingIOError:
                 if time.monotonic() >= deadline:
                     os.close(descriptor)
-                    raise LockTimeout(f"another run has been working on {self.home} for {seconds} s") from None
+                    raise LockTimeout(
+                        f"another run has been working on {self.home} for {seconds} s"
+                    ) from None
             if not told:
                 waiting()
                 told = True
@@ -249,7 +265,9 @@ def write_tree(target: str, texts: Mapping[str, str], uid: int, gid: int) -> Non
     for path, text in texts.items():
         full = os.path.join(temporary, path)
         os.makedirs(os.path.dirname(full), mode=0o700, exist_ok=True)
-        with open(os.open(full, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o400), "w", encoding="utf-8") as stream:
+        with open(
+            os.open(full, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o400), "w", encoding="utf-8"
+        ) as stream:
             stream.write(text)
             stream.flush()
             os.fsync(stream.fileno())
@@ -261,7 +279,7 @@ def write_tree(target: str, texts: Mapping[str, str], uid: int, gid: int) -> Non
     os.rename(temporary, target)
 
 
-def _texts(directory: Optional[str], uid: Optional[int] = None) -> dict[str, str]:
+def _texts(directory: str | None, uid: int | None = None) -> dict[str, str]:
     """Texts by relative path; a file that is not private to ``uid`` counts as different from any text."""
     texts: dict[str, str] = {}
     for root, _unused, names in os.walk(directory or ""):
@@ -275,7 +293,7 @@ def _texts(directory: Optional[str], uid: Optional[int] = None) -> dict[str, str
     return texts
 
 
-def _differing(directory: Optional[str], wanted: Mapping[str, str], uid: int) -> list[str]:
+def _differing(directory: str | None, wanted: Mapping[str, str], uid: int) -> list[str]:
     there = _texts(directory, uid)
     return sorted(name for name in {*there, *wanted} if there.get(name) != wanted.get(name))
 
@@ -284,7 +302,9 @@ def _named_volumes(service: Mapping[str, Any]) -> list[str]:
     names = []
     for mount in service.get("volumes") or []:
         source = mount.get("source", "") if isinstance(mount, Mapping) else str(mount).split(":")[0]
-        is_bind = source.startswith(("/", ".", "~")) or (isinstance(mount, Mapping) and mount.get("type") != "volume")
+        is_bind = source.startswith(("/", ".", "~")) or (
+            isinstance(mount, Mapping) and mount.get("type") != "volume"
+        )
         if source and not is_bind:
             names.append(source)
     return names

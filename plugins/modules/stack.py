@@ -29,7 +29,8 @@ options:
   state:
     description:
       - V(present) makes the box run O(services).
-      - V(absent) stops and removes all containers and networks of the project. Data and secrets stay unless O(remove_data).
+      - V(absent) stops and removes all containers and networks of the project; data and secrets stay
+        unless O(remove_data).
     type: str
     choices: [present, absent]
     default: present
@@ -164,13 +165,26 @@ secrets:
   sample: {"litellm_master_key": "/opt/gpubox/secrets/litellm_master_key"}
 """
 
+from dataclasses import fields
+from typing import Any
+
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
-from ansible_collections.gpubox.llm.plugins.module_utils._compose import ComposeError, Engine, EngineError
+from ansible_collections.gpubox.llm.plugins.module_utils._compose import (
+    ComposeError,
+    Engine,
+    EngineError,
+)
 from ansible_collections.gpubox.llm.plugins.module_utils._progress import Progress
 from ansible_collections.gpubox.llm.plugins.module_utils._stack import DefinitionError
+from ansible_collections.gpubox.llm.plugins.module_utils._stack_apply import (
+    Apply,
+    StackError,
+    take_down,
+)
 from ansible_collections.gpubox.llm.plugins.module_utils._stack_home import LockTimeout, StackHome
-from ansible_collections.gpubox.llm.plugins.module_utils._stack_run import Request, Run, StackError, take_down
+from ansible_collections.gpubox.llm.plugins.module_utils._stack_plan import Plan, Planner, Request
 
+yaml: Any
 try:
     import yaml
 except ImportError:
@@ -200,44 +214,52 @@ def dump(value: object) -> str:
     return str(yaml.safe_dump(value, sort_keys=False, default_flow_style=False, width=160))
 
 
-def present(module: AnsibleModule, home: StackHome, engine: Engine, progress: Progress) -> dict:
+def request(params: dict[str, Any]) -> Request:
+    """The part of the options that says what is wanted."""
+    return Request(**{field.name: params[field.name] for field in fields(Request)})
+
+
+def present(
+    module: AnsibleModule, home: StackHome, engine: Engine, progress: Progress
+) -> dict[str, Any]:
     """Plan, check, and unless in check mode carry out."""
-    params = module.params
-    wanted = ("project", "services", "overrides", "networks", "external_networks", "secrets", "prune")
-    wanted += ("wait_seconds", "rebuilt_images", "min_free_bytes")
-    run = Run(Request(**{name: params[name] for name in wanted}), home, engine, progress.say)
-    plan = run.plan()
+    wanted = request(module.params)
+    planner, apply = Planner(wanted, home, engine), Apply(wanted, home, engine, progress.say)
+    plan = planner.plan()
     hide(module, plan)
     answer = {
         "changed": plan.changed,
         "plan": plan.lines(),
-        "steps": [{"service": s.service, "action": s.action, "reasons": list(s.reasons)} for s in plan.steps],
-        "secrets": {name: home.path("secrets", name) for name in plan.secret_names},
+        "steps": [vars(step) for step in plan.steps],
+        "secrets": {name: home.path("secrets", name) for name in plan.secrets},
     }
-    if module._diff and plan.changed:
-        answer["diff"] = run.diff(plan)
     if not plan.changed:
         return answer
-    run.check(plan)
+    if module._diff:
+        answer["diff"] = planner.diff(plan)
+    apply.check(plan)
     if module.check_mode:
-        run.check_files(plan)
+        apply.check_files(plan)
         return answer
     if not engine.available:
-        raise EngineError("no Docker engine answers on this box; the role docker_host installs and starts one")
-    run.pull(plan)
-    run.check_files(plan)
+        raise EngineError(
+            "no Docker engine answers on this box; the role docker_host installs and starts one"
+        )
+    apply.pull(plan)
+    apply.check_files(plan)
     home.prepare()
-    lock = home.lock(params["lock_seconds"], lambda: progress.say("waiting for another run on this box"))
-    plan = run.plan()  # the box may have changed while this run waited
+    waiting = "waiting for another run on this box"
+    apply.lock = [home.lock(module.params["lock_seconds"], lambda: progress.say(waiting))]
+    plan = planner.plan()  # the box may have changed while this run waited
     hide(module, plan)
-    run.write(plan)
-    run.apply(plan, [lock])
+    apply.write(plan)
+    apply.run(plan)
     return answer
 
 
-def hide(module: AnsibleModule, plan) -> None:
+def hide(module: AnsibleModule, plan: Plan) -> None:
     """Mask secrets that were made on the box like those that came as options."""
-    module.no_log_values.update(value for service in plan.services.values() for value in service.secrets.values())
+    module.no_log_values.update(plan.secrets.values())
 
 
 def main() -> None:
@@ -251,7 +273,8 @@ def main() -> None:
     try:
         engine = Engine(params["project"], home.path("compose.yaml"))
         if params["state"] == "absent":
-            result = take_down(home, engine, params["remove_data"], module.check_mode, progress.say)
+            data = params["remove_data"]
+            result = take_down(home, engine, data=data, dry=module.check_mode, say=progress.say)
         else:
             result = present(module, home, engine, progress)
     except ComposeError as error:

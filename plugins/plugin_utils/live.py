@@ -35,6 +35,7 @@ class LiveAction(ActionBase):
     def run(
         self, tmp: str | None = None, task_vars: dict[str, Any] | None = None
     ) -> dict[str, Any]:
+        """Run the module and follow it."""
         super().run(tmp, task_vars)
         follower = _Follower(self)
         arguments = {**self.arguments(task_vars or {}), "progress_file": follower.path}
@@ -42,7 +43,9 @@ class LiveAction(ActionBase):
         try:
             result = self._execute_module(module_args=arguments, task_vars=task_vars)
         finally:
-            follower.finish(worked=not result or bool(result.get("changed") or result.get("failed")))
+            follower.finish(
+                worked=not result or bool(result.get("changed") or result.get("failed"))
+            )
         result.pop("invocation", None)  # it repeats the arguments, secrets among them
         return result
 
@@ -52,7 +55,7 @@ class _Follower:
 
     def __init__(self, action: LiveAction) -> None:
         # The name cannot be guessed, and the module creates the file itself with mode 0600.
-        self.path = f"/tmp/gpubox-{uuid.uuid4().hex}.progress"
+        self.path = f"/tmp/gpubox-{uuid.uuid4().hex}.progress"  # noqa: S108 - see the line above
         self._action = action
         self._done = threading.Event()
         self._seen = 0
@@ -79,7 +82,9 @@ class _Follower:
         command = f"tail -c +{self._seen + 1} {self.path} 2>/dev/null{then}; true"
         try:
             text = self._action._low_level_execute_command(command).get("stdout", "")
-        except Exception as error:  # whatever the connection raises: showing progress must not end the work
+        except (
+            Exception
+        ) as error:  # whatever the connection raises: showing progress must not end the work
             self._display.vvv(f"progress not shown: {error}")
             return
         whole = text[: text.rfind("\n") + 1] if not then else text
