@@ -92,7 +92,7 @@ build: dev ## Build the collection's tarball into build/
 
 .PHONY: clean
 clean: ## Remove the virtual environment and everything that was built
-	@rm -rf .venv .venv.lock .venv.log build .cache .ansible .mypy_cache .ruff_cache .pytest_cache
+	@rm -rf .venv .venv.lock build .cache .ansible .mypy_cache .ruff_cache .pytest_cache
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .PHONY: help
