@@ -37,7 +37,7 @@ def load(path: str | Path) -> Any:
 
 def options(role: str) -> dict[str, Any]:
     """What the role's specification says of its variables, over all entry points."""
-    specs = load(f"roles/{role}/meta/argument_specs.yml")["argument_specs"]
+    specs = (load(f"roles/{role}/meta/argument_specs.yml") or {}).get("argument_specs") or {}
     return {name: o for spec in specs.values() for name, o in (spec.get("options") or {}).items()}
 
 

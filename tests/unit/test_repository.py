@@ -73,9 +73,12 @@ def test_derived_variables_are_private_to_their_role(role: str) -> None:
 
 @pytest.mark.parametrize("role", ROLES)
 def test_no_role_mentions_the_variables_of_another(role: str) -> None:
-    others = "|".join(sorted((other for other in ROLES if other != role), key=len, reverse=True))
-    # The one thing roles hand to one another; what it holds is described in docs/service-definition.md.
-    foreign = re.compile(rf"(?<![A-Za-z0-9_.-])(?!__stack_services\b)(?:__)?(?:{others})_[a-z]\w*")
+    others = [other for other in ROLES if other != role]
+    public = {name for other in others for name in options(other) if not name.startswith("llm_")}
+    private = [rf"__{other}_\w+" for other in others]
+    # The one thing roles hand to one another; docs/services.md describes what it holds.
+    shared = "__stack_services"
+    foreign = re.compile(rf"(?<![\w.-])(?!{shared}\b)(?:{'|'.join([*sorted(public), *private])})\b")
     found = [
         f"{path}:{number}: {match}"
         for path in files(f"roles/{role}")
@@ -219,6 +222,15 @@ def test_named_files_exist(page: Path) -> None:
     own = "inventories/mine"  # what a user makes
     missing = [n for n in named if not any((root / n).exists() for root in there)]
     assert [name for name in missing if not name.startswith(own)] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=str)
+def test_named_variables_exist(page: Path) -> None:
+    text = (ROOT / page).read_text()
+    code = "\n".join(re.findall(r"```.*?```|`[^`\n]+`", text, re.DOTALL))
+    named = set(re.findall(rf"(?<![\w./-])(?:llm|{'|'.join(ROLES)})_[a-z][a-z_]*\b", code))
+    known = {name for role in ROLES for name in options(role)} | {*ROLES, *MODULES}
+    assert sorted(named - known) == []
 
 
 def test_the_table_of_roles_is_complete() -> None:
