@@ -1,0 +1,265 @@
+# Copyright (c) 2026, gpubox.llm maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Look, decide, and make the images of a site present. Private to this collection."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import re
+import shutil
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from typing import Any, Callable
+
+from ansible_collections.gpubox.llm.plugins.module_utils._images import (
+    Found,
+    ImageError,
+    Recipe,
+    Task,
+    plan,
+    short,
+)
+from ansible_collections.gpubox.llm.plugins.module_utils._images_build import (
+    PREFIX,
+    Builder,
+    Settings,
+    ensure_tools,
+)
+from ansible_collections.gpubox.llm.plugins.module_utils._images_engine import (
+    Images,
+    registry_answers,
+)
+
+__all__ = ["LOCK", "Request", "Run"]
+
+LOCK = "/run/gpubox-images.lock"
+AT_ONCE = 2
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is wanted of one box."""
+
+    references: Sequence[str]
+    recipes: Mapping[str, Recipe]
+    mode: str  # auto or local
+    archive_dir: str
+    settings: Settings
+    lock_seconds: int
+
+
+class Run:
+    """One call of the module."""
+
+    def __init__(self, request: Request, say: Callable[[str], None]) -> None:
+        self._request = request
+        self._say = say
+        self._images = Images()
+        self._tools = threading.Lock()
+
+    @property
+    def available(self) -> bool:
+        """Whether an engine answers."""
+        return self._images.available
+
+    # -- look and decide -------------------------------------------------------------------------------------
+
+    def plan(self) -> list[Task]:
+        """One task per reference; fails if one of them cannot be had at all."""
+        references = list(dict.fromkeys(self._request.references))
+        found = {reference: self._look(reference) for reference in references}
+        if self._request.mode == "auto":
+            absent = [reference for reference in references if not found[reference].image_id]
+            with ThreadPoolExecutor(max_workers=8) as pool:
+                for reference, there in zip(absent, pool.map(self._in_registry, absent)):
+                    found[reference] = replace(found[reference], registry=there)
+        tasks = [
+            plan(
+                reference,
+                self._request.recipes.get(reference),
+                found[reference],
+                self._request.mode,
+                bool(self._request.archive_dir),
+            )
+            for reference in references
+        ]
+        faults = [self._fault(task) for task in tasks if not task.ways and not task.found.image_id]
+        if faults:
+            raise ImageError("\n".join(faults))
+        return tasks
+
+    def _look(self, reference: str) -> Found:
+        recipe = self._request.recipes.get(reference)
+        archived = recipe is not None and os.path.exists(self._archive(reference, recipe))
+        return replace(self._images.find(reference), archived=archived)
+
+    def _in_registry(self, reference: str) -> bool:
+        if self.available:
+            return self._images.in_registry(reference)
+        return registry_answers(reference)
+
+    def _archive(self, reference: str, recipe: Recipe) -> str:
+        name = f"{_slug(reference)}-{recipe.hash[:16]}.tar.gz"
+        return os.path.join(self._request.archive_dir, name) if self._request.archive_dir else ""
+
+    def _fault(self, task: Task) -> str:
+        if self._request.mode == "auto":
+            where = "its registry does not give it"
+        else:
+            where = "llm_images: local asks no registry"
+        known = ", ".join(sorted(self._request.recipes)) or "nothing"
+        return (
+            f"{task.reference}: not on this box, {where}, and no recipe builds it (there are recipes for {known}). "
+            "Use one of these versions, or load the image on the box (docker load), or make its registry reachable"
+        )
+
+    # -- do --------------------------------------------------------------------------------------------------
+
+    def apply(self) -> dict[str, dict[str, Any]]:
+        """Make all images present; return what happened to each. Looks again once no other run is at work."""
+        with _lock(self._request.lock_seconds, self._say):
+            _clean(self._request.settings.work_dir)
+            tasks = self.plan()
+            self._check_space(tasks)
+            with ThreadPoolExecutor(max_workers=AT_ONCE) as pool:
+                results = list(pool.map(self._do, tasks))
+            self._images.sweep()
+        faults = [f"{result['name']}: {result['error']}" for result in results if result["error"]]
+        if faults:
+            raise ImageError("\n".join(faults))
+        return {
+            result["name"]: {key: result[key] for key in ("action", "id")} for result in results
+        }
+
+    def _do(self, task: Task) -> dict[str, Any]:
+        result = {
+            "name": task.reference,
+            "action": "present",
+            "id": task.found.image_id,
+            "error": "",
+        }
+        started = time.monotonic()
+
+        def say(line: str) -> None:
+            self._say(f"{short(task.reference)}: {line}")
+
+        try:
+            if task.ways:
+                result["action"] = self._make(task, say)
+                result["id"] = self._images.find(task.reference).image_id
+                say(f"{result['action']} in {time.monotonic() - started:.0f} s")
+            if task.archive and result["action"] != "pulled":
+                self._save(task, say)
+        except Exception as error:  # the other images go on; all failures are told together
+            result["error"] = str(error) or repr(error)
+        return result
+
+    def _make(self, task: Task, say: Callable[[str], None]) -> str:
+        ways: dict[str, Callable[[Task, Callable[[str], None]], None]] = {
+            "pull": lambda task, say: Images().pull(task.reference, say),
+            "load": self._load,
+            "build": self._build,
+        }
+        errors = []
+        for way in task.ways:
+            try:
+                ways[way](task, say)
+                return task.outcome_of(way)
+            except Exception as error:  # the next way may work
+                errors.append(f"{way}: {error}")
+                say(
+                    f"{way} did not work"
+                    + (", trying the next way" if way != task.ways[-1] else "")
+                )
+        raise ImageError("\n".join(errors))
+
+    def _load(self, task: Task, say: Callable[[str], None]) -> None:
+        assert task.recipe is not None
+        path = self._archive(task.reference, task.recipe)
+        say(f"loading {path}")
+        Images().load(path, task.reference, task.recipe.hash)
+
+    def _build(self, task: Task, say: Callable[[str], None]) -> None:
+        assert task.recipe is not None
+        with self._tools:
+            ensure_tools(self._say)
+        Builder(self._request.settings, Images(), say).build(task.reference, task.recipe)
+
+    def _save(self, task: Task, say: Callable[[str], None]) -> None:
+        """Archive the image; archives of its earlier recipes go."""
+        assert task.recipe is not None
+        path = self._archive(task.reference, task.recipe)
+        say(f"saving to {path}")
+        os.makedirs(self._request.archive_dir, mode=0o755, exist_ok=True)
+        Images().save(task.reference, path)
+        earlier = re.compile(re.escape(_slug(task.reference)) + r"-[0-9a-f]{16}\.tar\.gz")
+        for name in os.listdir(self._request.archive_dir):
+            if earlier.fullmatch(name) and name != os.path.basename(path):
+                os.unlink(os.path.join(self._request.archive_dir, name))
+
+    def _check_space(self, tasks: Sequence[Task]) -> None:
+        """A build needs the image's size twice: where it is built, and where the engine keeps it."""
+        needed = sum(
+            task.recipe.megabytes for task in tasks if task.recipe and "build" in task.ways[:1]
+        )
+        if not needed:
+            return
+        work_dir, data_dir = self._request.settings.work_dir, self._images.data_dir
+        same = os.stat(work_dir).st_dev == os.stat(data_dir).st_dev
+        for directory in [work_dir] if same else [work_dir, data_dir]:
+            wanted = needed * (2 if same else 1)
+            free = shutil.disk_usage(directory).free / 1e6
+            if free < wanted:
+                raise ImageError(
+                    f"no space to build the images: {directory} has {free:.0f} MB free, {wanted} MB are needed. "
+                    "Free some space, or choose another directory to build in (local_images_work_dir)"
+                )
+
+
+def _slug(reference: str) -> str:
+    return re.sub(r"[^A-Za-z0-9.-]+", "_", reference)
+
+
+@contextlib.contextmanager
+def _lock(seconds: int, say: Callable[[str], None]) -> Iterator[None]:
+    """Hold the box's image lock. Builds inherit it: one that outlives a killed run is waited for too."""
+    descriptor = os.open(LOCK, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+    os.set_inheritable(descriptor, True)
+    started = time.monotonic()
+    say_at = 0.0
+    try:
+        while True:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except OSError as error:
+                waited = time.monotonic() - started
+                if waited > seconds:
+                    raise ImageError(
+                        f"another run has been building images on this box for more than {seconds} s; "
+                        "wait for it to end, then run again"
+                    ) from error
+                if waited >= say_at:
+                    say(f"waiting for another run that is building images ({waited:.0f} s)")
+                    say_at = waited + 15
+                time.sleep(0.5)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _clean(work_dir: str) -> None:
+    """Remove what a killed run left; never anything that is mounted."""
+    with open("/proc/self/mounts", encoding="utf-8") as stream:
+        mounts = [line.split()[1] for line in stream]
+    for name in os.listdir(work_dir):
+        path = os.path.join(work_dir, name)
+        if name.startswith(PREFIX) and not any(mount.startswith(path) for mount in mounts):
+            shutil.rmtree(path, ignore_errors=True)
