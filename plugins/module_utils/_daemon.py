@@ -156,7 +156,9 @@ def decide(keys: Iterable[str], target: Mapping[str, Any], loaded: Loaded) -> tu
     differing = sorted(key for key in keys if not _in_force(key, target, loaded))
     if not differing:
         return "none", []
-    return ("reload" if RELOADABLE.issuperset(differing) else "restart"), differing
+    # On a reload dockerd keeps its old value of a key that is no longer in the file.
+    light = RELOADABLE.issuperset(differing) and set(target).issuperset(differing)
+    return ("reload" if light else "restart"), differing
 
 
 def _in_force(key: str, target: Mapping[str, Any], loaded: Loaded) -> bool:

@@ -98,8 +98,8 @@ def _python(system: Distribution) -> list[str]:
         return []
     if os.path.realpath(sys.executable) not in {os.path.realpath(path) for path in SYSTEM_PYTHONS}:
         raise HostError(
-            f"ansible_python_interpreter is {sys.executable}, which lacks what {', '.join(packages)} bring, and "
-            f"packages bring it only to {SYSTEM_PYTHONS[0]}. Set ansible_python_interpreter: {SYSTEM_PYTHONS[0]} for this host."
+            f"ansible_python_interpreter is {sys.executable}, which lacks what {', '.join(packages)} "
+            f"bring, and packages bring it only to {SYSTEM_PYTHONS[0]}. Set ansible_python_interpreter to that."
         )
     if system.manager == "dnf":
         return [package.replace("python3-yaml", "python3-pyyaml") for package in packages]

@@ -254,7 +254,7 @@ def _drive(
     step, why = plan
     if step == "none":
         return
-    reason = f" ({', '.join(why)} differ)" if why else ""
+    reason = f" for {', '.join(why)}" if why else ""
     if not changes.act(f"{step} Docker Engine{reason}"):
         return
     if step == "reload" or (step == "restart" and config.target.get("live-restore")):

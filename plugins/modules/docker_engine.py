@@ -110,7 +110,7 @@ actions:
   type: list
   elements: str
   returned: success
-  sample: ["write /etc/docker/daemon.json", "restart Docker Engine (ip, log-driver differ)"]
+  sample: ["write /etc/docker/daemon.json", "restart Docker Engine for ip, log-driver"]
 install:
   description: What has to be installed first; empty when nothing is missing.
   type: dict
