@@ -61,15 +61,15 @@ package: dev ## Build the tarball, import it as Galaxy would, install and use it
 	@$(bin)/pytest tests/package $(ARGS)
 
 .PHONY: integration
-integration: dev engine ## Run the tests that need a container engine
+integration: dev machine ## Run the tests that need a container engine
 	@$(bin)/pytest tests/integration -n 2 --dist loadfile $(ARGS)
 
 .PHONY: molecule
-molecule: dev engine ## Run whole boxes in containers (SCENARIO=quickstart: one)
+molecule: dev machine ## Run whole boxes in containers (SCENARIO=quickstart: one)
 	@MOLECULE_GLOB='molecule/*/molecule.yml' $(bin)/molecule test $(if $(SCENARIO),--scenario-name $(SCENARIO),--all) $(ARGS)
 
 .PHONY: bench
-bench: dev engine ## Measure a no-op run of a full box against an idiomatic playbook
+bench: dev machine ## Measure a no-op run of a full box against an idiomatic playbook
 	@$(bin)/python tests/benchmarks/no_op.py $(ARGS)
 
 ##@ Maintain
@@ -114,6 +114,10 @@ dev: checkout
 engine: venv
 	@docker compose version >/dev/null 2>&1 && docker buildx version >/dev/null 2>&1 && docker info >/dev/null 2>&1 \
 		|| $(bin)/ansible-playbook $(ask_sudo) site.yml --tags docker_host
+
+.PHONY: machine
+machine: engine
+	@tests/tools/machine
 
 .PHONY: checkout
 checkout:

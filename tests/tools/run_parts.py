@@ -22,7 +22,7 @@ from pathlib import Path
 
 STAGES = [
     ["lint", "unit", "sanity", "sanity-newest", "package"],
-    ["engine"],
+    ["machine"],
     ["integration"],
     ["molecule"],
 ]
