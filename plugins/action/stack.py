@@ -24,11 +24,13 @@ class ActionModule(LiveAction):
     def run(
         self, tmp: str | None = None, task_vars: dict[str, Any] | None = None
     ) -> dict[str, Any]:
-        """Run the module; in check mode show the plan, which no progress line tells there."""
+        """Run the module and show its message; in check mode, where nothing reports progress, the plan."""
         result = super().run(tmp, task_vars)
         if self._task.check_mode:
             for line in result.get("plan", []):
                 Display().display(f"  {line}")
+        elif not result.get("failed") and self._task.args.get("message"):
+            Display().display(f"\n{self._task.args['message']}")
         return result
 
     def arguments(self, task_vars: dict[str, Any]) -> dict[str, Any]:

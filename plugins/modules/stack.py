@@ -87,6 +87,9 @@ options:
     type: list
     elements: str
     default: []
+  message:
+    description: Text that the action plugin shows, as it is, after the stack was made to run.
+    type: str
   progress_file:
     description: File to which progress lines are appended; set by the action plugin.
     type: path
@@ -205,6 +208,7 @@ OPTIONS = {
     "lock_seconds": {"type": "int", "default": 600},
     "min_free_bytes": {"type": "int", "default": 500000000},
     "rebuilt_images": {"type": "list", "elements": "str", "default": []},
+    "message": {"type": "str"},
     "progress_file": {"type": "path"},
 }
 
