@@ -37,7 +37,9 @@ def run(*command: str | Path, input_text: str | None = None, cwd: Path | None = 
 
 def succeeds(*command: str | Path) -> bool:
     """Whether the program ends well; what it says does not matter."""
-    return subprocess.run([str(w) for w in command], capture_output=True, check=False).returncode == 0
+    return (
+        subprocess.run([str(w) for w in command], capture_output=True, check=False).returncode == 0
+    )
 
 
 def digest(*parts: str) -> str:

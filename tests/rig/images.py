@@ -7,12 +7,15 @@
 from __future__ import annotations
 
 import io
+import shlex
 import subprocess
 import tarfile
 import tempfile
 from pathlib import Path
 
 from tests.rig.commands import cache_lock, digest, run, succeeds
+
+MIRROR = "http://deb.debian.org/debian"
 
 # A page that says who answers, and a health check that works in the image: all a stand-in service needs.
 BUSYBOX_APPLETS = ("cat", "false", "grep", "httpd", "id", "ls", "nc", "sh", "sleep", "true", "wget")
@@ -24,6 +27,22 @@ def busybox() -> str:
     with cache_lock("busybox"):
         if not succeeds("docker", "image", "inspect", name):
             _import(name, _busybox_layer(), 'CMD ["httpd", "-f", "-p", "8080", "-h", "/www"]')
+    return name
+
+
+def system_image(
+    purpose: str, suite: str, packages: tuple[str, ...], setup: tuple[str, ...], change: str
+) -> str:
+    """A Debian with these packages; ``setup`` are commands that run in it while it is made."""
+    name = f"gpubox-test/{purpose}:{digest(suite, *packages, *setup, change)}"
+    with cache_lock(purpose):
+        if not succeeds("docker", "image", "inspect", name):
+            hooks = [f'--customize-hook=chroot "$1" sh -euc {shlex.quote(line)}' for line in setup]
+            include = f"--include={','.join(packages)}"
+            with tempfile.TemporaryDirectory() as scratch:
+                layer = Path(scratch) / "layer.tar"
+                run("mmdebstrap", "--variant=minbase", include, *hooks, suite, layer, MIRROR)
+                run("docker", "import", "--change", change, layer, name)
     return name
 
 

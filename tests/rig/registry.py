@@ -1,0 +1,80 @@
+# Copyright (c) 2026, gpubox.llm maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""A container registry that answers under the names of the real ones, behind a company CA of its own.
+
+A host whose /etc/hosts sends the upstream names here and which trusts the CA pulls ``nginx:1.30.6`` and
+``ghcr.io/...`` unchanged: the whole pull path of the roles, TLS and company CA included.
+"""
+
+from __future__ import annotations
+
+import json
+import shlex
+import time
+
+from tests.rig.commands import CACHE, cache_lock, run, succeeds
+from tests.rig.images import system_image
+
+NAME = "gpubox-test-registry"
+UPSTREAM = ("ghcr.io", "registry-1.docker.io")
+STORAGE = CACHE / "registry"
+TLS = CACHE / "registry-tls"
+CA = TLS / "ca.crt"
+CONFIG = {
+    "version": "0.1",
+    "storage": {"filesystem": {"rootdirectory": "/registry"}},
+    "http": {
+        "addr": "0.0.0.0:443",
+        "tls": {"certificate": "/tls/server.crt", "key": "/tls/server.key"},
+    },
+}
+SETUP = (f"echo {shlex.quote(json.dumps(CONFIG))} > /registry.yml",)
+SERVE = 'CMD ["docker-registry", "serve", "/registry.yml"]'
+
+
+def up() -> dict[str, str]:
+    """Start it where it does not run; returns the upstream names and the address that stands for them."""
+    with cache_lock("registry-service"):
+        _make_certificates()
+        image = system_image("registry", "bookworm", ("docker-registry",), SETUP, SERVE)
+        if not succeeds("docker", "exec", NAME, "true"):
+            run("docker", "rm", "--force", NAME)
+            STORAGE.mkdir(parents=True, exist_ok=True)
+            run(
+                *("docker", "run", "--detach", "--init", "--name", NAME),
+                *("--volume", f"{TLS}:/tls:ro", "--volume", f"{STORAGE}:/registry", image),
+            )
+            time.sleep(1)  # it listens at once or ends at once
+        template = "{{.NetworkSettings.IPAddress}}"
+        address = run("docker", "inspect", "--format", template, NAME).strip()
+        if not address:
+            raise RuntimeError(f"{NAME} ended: {run('docker', 'logs', NAME)}")
+        return dict.fromkeys(UPSTREAM, address)
+
+
+def down() -> None:
+    """Stop it; what was pushed stays for the next time."""
+    run("docker", "rm", "--force", NAME)
+
+
+def _make_certificates() -> None:
+    """A CA as a company has one, and a certificate of it for the upstream names."""
+    if CA.exists():
+        return
+    TLS.mkdir(parents=True, exist_ok=True)
+    key = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "3650")
+    authority = TLS / "new.crt"
+    run(
+        *("openssl", "req", "-x509", *key, "-subj", "/CN=gpubox test company CA"),
+        *("-keyout", TLS / "ca.key", "-out", authority),
+    )
+    names = ",".join(f"DNS:{name}" for name in UPSTREAM)
+    run(
+        *("openssl", "req", "-x509", *key, "-CA", authority, "-CAkey", TLS / "ca.key"),
+        *("-subj", "/CN=registry", "-addext", f"subjectAltName={names}"),
+        *("-addext", "basicConstraints=critical,CA:FALSE"),
+        *("-keyout", TLS / "server.key", "-out", TLS / "server.crt"),
+    )
+    authority.rename(CA)
