@@ -224,6 +224,17 @@ def test_named_files_exist(page: Path) -> None:
     assert [name for name in missing if not name.startswith(own)] == []
 
 
+def test_pages_named_in_code_exist() -> None:
+    named = {
+        (page, path)
+        for path in TEXTS
+        if path.suffix != ".md"
+        for _number, line in lines(path)
+        for page in re.findall(r"\bdocs/[\w/-]+\.md\b", line)
+    }
+    assert sorted(f"{path}: {page}" for page, path in named if not (ROOT / page).exists()) == []
+
+
 @pytest.mark.parametrize("page", PAGES, ids=str)
 def test_named_variables_exist(page: Path) -> None:
     text = (ROOT / page).read_text()
