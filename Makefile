@@ -112,7 +112,7 @@ dev: checkout
 
 .PHONY: engine
 engine: venv
-	@docker compose version >/dev/null 2>&1 && docker buildx version >/dev/null 2>&1 && docker info >/dev/null 2>&1 \
+	@docker compose version >/dev/null 2>&1 && docker info >/dev/null 2>&1 \
 		|| $(bin)/ansible-playbook $(ask_sudo) site.yml --tags docker_host
 
 .PHONY: machine
