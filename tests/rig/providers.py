@@ -46,8 +46,8 @@ class Providers:
         self.calls: list[Call] = []
         self._failures: Counter[str] = Counter()
         self._lock = threading.Lock()
-        self._server = ThreadingHTTPServer((address, 0), _handler(self))
-        self._server.daemon_threads = True
+        self._server = _Server((address, 0), _Handler)
+        self._server.providers = self
 
     @property
     def port(self) -> int:
@@ -82,43 +82,46 @@ class Providers:
         return 200
 
 
-def _handler(providers: Providers) -> type[BaseHTTPRequestHandler]:
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    providers: Providers
 
-        def do_POST(self) -> None:
-            raw = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-            call = _call(self.path, {k.lower(): v for k, v in self.headers.items()}, raw)
-            status = providers.record(call)
-            try:
-                self._answer(call, status)
-            except (BrokenPipeError, ConnectionResetError):
-                self.close_connection = True  # the caller has given up
 
-        def _answer(self, call: Call, status: int) -> None:
-            if status != 200:
-                text = f"told to fail at: {json.dumps(call.body)}"
-                self._send(status, "application/json", [json.dumps({"error": {"message": text}})])
-            elif call.body.get("stream"):
-                kind = "application/x-ndjson" if call.provider == "ollama" else "text/event-stream"
-                self._send(200, kind, STREAMS.get(call.provider, _openai_stream)(call.model))
-            else:
-                answer = ANSWERS.get(call.provider, _openai)(call)
-                self._send(200, "application/json", [json.dumps(answer)])
+class _Handler(BaseHTTPRequestHandler):
+    server: _Server
+    protocol_version = "HTTP/1.1"
 
-        def _send(self, status: int, kind: str, parts: list[str]) -> None:
-            self.send_response(status)
-            self.send_header("Content-Type", kind)
-            self.send_header("Content-Length", str(sum(len(part.encode()) for part in parts)))
-            self.end_headers()
-            for part in parts:
-                self.wfile.write(part.encode())
-                self.wfile.flush()
+    def do_POST(self) -> None:
+        raw = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        call = _call(self.path, {k.lower(): v for k, v in self.headers.items()}, raw)
+        status = self.server.providers.record(call)
+        try:
+            self._answer(call, status)
+        except (BrokenPipeError, ConnectionResetError):
+            self.close_connection = True  # the caller has given up
 
-        def log_message(self, *_arguments: object) -> None:
-            """Say nothing; the calls are recorded."""
+    def _answer(self, call: Call, status: int) -> None:
+        if status != 200:
+            text = f"told to fail at: {json.dumps(call.body)}"
+            self._send(status, "application/json", [json.dumps({"error": {"message": text}})])
+        elif call.body.get("stream"):
+            kind = "application/x-ndjson" if call.provider == "ollama" else "text/event-stream"
+            self._send(200, kind, STREAMS.get(call.provider, _openai_stream)(call.model))
+        else:
+            answer = ANSWERS.get(call.provider, _openai)(call)
+            self._send(200, "application/json", [json.dumps(answer)])
 
-    return Handler
+    def _send(self, status: int, kind: str, parts: list[str]) -> None:
+        self.send_response(status)
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(sum(len(part.encode()) for part in parts)))
+        self.end_headers()
+        for part in parts:
+            self.wfile.write(part.encode())
+            self.wfile.flush()
+
+    def log_message(self, *_arguments: object) -> None:
+        """Say nothing; the calls are recorded."""
 
 
 def _call(target: str, headers: dict[str, str], raw: bytes) -> Call:
@@ -189,7 +192,11 @@ def _anthropic_stream(model: str) -> list[str]:
 
 def _ollama_part(model: str, text: str, done: bool) -> dict[str, Any]:
     message = {"role": "assistant", "content": text}
-    part: dict[str, Any] = {"model": model, "created_at": "2026-01-01T00:00:00Z", "message": message}
+    part: dict[str, Any] = {
+        "model": model,
+        "created_at": "2026-01-01T00:00:00Z",
+        "message": message,
+    }
     counts = {"done_reason": "stop", "prompt_eval_count": 3, "eval_count": 2} if done else {}
     return {**part, "done": done, **counts}
 
