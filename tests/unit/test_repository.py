@@ -138,7 +138,7 @@ def test_no_suppression_without_a_reason_beside_it() -> None:
     # The words are put together here, so that this file holds none of them.
     in_python = ["no" + "qa", "type" + ": ignore", "pylint" + ": *disable", "pragma" + ": no cover"]
     elsewhere = ["yamllint" + " disable", "shellcheck" + " disable", "skip" + "_list"]
-    in_tasks = ["ignore" + "_errors", "failed" + "_when: false"]
+    in_tasks = ["ignore" + "_errors:", "failed" + "_when: false"]
     words = "|".join([*in_python, *elsewhere, *in_tasks])
     # After the codes that are suppressed, a reason of two words or more; or a comment on the line above.
     suppression = re.compile(rf"(?:{words})(?:[:=]\s*|)[\w\[\],-]*(?P<rest>.*)")
