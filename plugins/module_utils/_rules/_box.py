@@ -10,14 +10,15 @@ import ipaddress
 import posixpath
 import re
 from collections.abc import Iterator, Mapping
-from typing import Any, Union
+from typing import Any
 
+from ._engine import WEB_ADDRESS, Network, free_subnet
 from ._fault import UNKNOWN, Fault, did_you_mean, fault, listing, number
-from ._site import NAME, Rule, Site, given, strings, text
+from ._site import NAME, Rule, Site, given, items, strings, text
 
 __all__ = ["RULES"]
 
-_SIZE = re.compile(r"^[1-9]\d{0,8}[kmg]b?$", re.IGNORECASE)
+_SIZE = re.compile(r"^[1-9]\d{0,8}[kmg]b?\Z", re.IGNORECASE)
 # Directories that a stack never has to itself; whatever lies deeper in the second kind may be its own.
 _SYSTEM = re.compile(
     r"^/((bin|boot|dev|etc|lib|lib64|proc|run|sbin|sys|tmp|usr)(/.*)?|(home|media|mnt|opt|root|srv|var)?|(home|var)/[^/]+)$"
@@ -25,16 +26,19 @@ _SYSTEM = re.compile(
 _NETWORK = ("internal", "subnet", "driver", "driver_opts", "enable_ipv6")
 _LAST_PORT = 65535
 
-Network = Union[ipaddress.IPv4Network, ipaddress.IPv6Network]
-
 
 def home(site: Site) -> Iterator[Fault]:
     """The directory of the stack is one that may be removed as a whole."""
     path = text(site.get("stack_home"))
     if not path:
         return
-    if not path.startswith("/") or ".." in path.split("/"):
-        yield fault("stack_home", path, "It is not an absolute path.", "Write it like /opt/gpubox.")
+    if not path.startswith("/") or ".." in path.split("/") or re.search(r"\s", path):
+        yield fault(
+            "stack_home",
+            path,
+            "It is not an absolute path without spaces.",
+            "Write it like /opt/gpubox.",
+        )
     elif _SYSTEM.match(posixpath.normpath(path)):
         yield fault(
             "stack_home",
@@ -81,31 +85,7 @@ def networks(site: Site) -> Iterator[Fault]:
                 )
         subnet = (options or {}).get("subnet")
         if given(subnet) and subnet is not UNKNOWN:
-            yield from _subnet(path, subnet, taken)
-
-
-def _subnet(path: str, value: Any, taken: dict[str, Network]) -> Iterator[Fault]:
-    where = f"{path}.subnet"
-    try:
-        network = ipaddress.ip_network(text(value))
-    except ValueError:
-        yield fault(
-            where,
-            value,
-            "It is not a network address.",
-            "Write it like 172.30.1.0/24, with the host part zero.",
-        )
-        return
-    for other, theirs in taken.items():
-        if network.version == theirs.version and network.overlaps(theirs):
-            yield fault(
-                where,
-                value,
-                f"It overlaps {theirs}, the subnet of {other}.",
-                "Choose one that is free.",
-            )
-            break
-    taken[where] = network
+            yield from free_subnet(f"{path}.subnet", subnet, taken)
 
 
 def addresses(site: Site) -> Iterator[Fault]:
@@ -155,7 +135,7 @@ def _port(entry: Any) -> tuple[str, int, str] | None:
             str(entry.get("protocol") or "tcp"),
         )
     match = re.match(
-        r"^(?:(?P<ip>[\d.]+|\[[0-9a-fA-F:]+\]):)?(?P<port>\d+):\d+(?:/(?P<kind>tcp|udp))?$",
+        r"^(?:(?P<ip>[\d.]+|\[[0-9a-fA-F:]+\]):)?(?P<port>\d+):\d+(?:/(?P<kind>tcp|udp))?\Z",
         str(entry),
     )
     return (
@@ -190,7 +170,7 @@ def aliases(site: Site) -> Iterator[Fault]:
     seen = {name: f"the service {name}" for name in site.all_services}
     for variable in (name for name in site.options if name.endswith("_aliases")):
         for where, alias in strings(site.get(variable), variable):
-            if not re.match(r"^[a-z0-9]([a-z0-9._-]{0,61}[a-z0-9])?$", alias):
+            if not re.match(r"^[a-z0-9]([a-z0-9._-]{0,61}[a-z0-9])?\Z", alias):
                 yield fault(
                     where,
                     alias,
@@ -219,4 +199,53 @@ def sizes(site: Site) -> Iterator[Fault]:
             yield fault(name, value, "It is not a size with its unit.", "Write it like 512m or 2g.")
 
 
-RULES: tuple[Rule, ...] = (home, project, networks, addresses, ports, aliases, sizes)
+def _texts(site: Site, names: str) -> Iterator[tuple[str, str]]:
+    """Variables of one text whose name fits a pattern."""
+    for name in site.options:
+        value = text(site.get(name))
+        if value and re.search(names, name):
+            yield name, value
+
+
+def paths(site: Site) -> Iterator[Fault]:
+    """A path on the box means the same whoever reads it."""
+    for name, value in _texts(site, r"^local_images_\w+_(dir|file)$"):
+        if not value.startswith("/") or ".." in value.split("/") or re.search(r"[\r\n]", value):
+            yield fault(
+                name, value, "It is not an absolute path.", "Write it from / on, on one line."
+            )
+
+
+def urls(site: Site) -> Iterator[Fault]:
+    """Addresses of mirrors and proxies are complete."""
+    for name, value in _texts(site, r"(_url|_mirror|_https?_proxy)$"):
+        if not WEB_ADDRESS.match(value):
+            yield fault(
+                name, value, "It is not a web address.", "Write it like http://host:port/path."
+            )
+
+
+def patterns(site: Site) -> Iterator[Fault]:
+    """A regular expression is one."""
+    for where, one in items(site.get("local_images_refused"), "local_images_refused"):
+        try:
+            re.compile(text(one.get("match")))
+        except re.error as error:
+            cure = "Correct it; a plain dot is written \\."
+            yield fault(
+                f"{where}.match", one["match"], f"It is no regular expression: {error}.", cure
+            )
+
+
+RULES: tuple[Rule, ...] = (
+    home,
+    project,
+    networks,
+    addresses,
+    ports,
+    aliases,
+    sizes,
+    paths,
+    urls,
+    patterns,
+)

@@ -10,42 +10,86 @@ Private to this collection.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import NamedTuple
 
 from ._fault import UNKNOWN, Fault, did_you_mean, fault, listing
 from ._models import PROVIDERS, deployments, is_local, models
-from ._site import Rule, Site, given, strings, text
+from ._site import Rule, Site, is_true, items, strings, text
 
 __all__ = ["RULES"]
+
+_ANY = "*"  # LiteLLM's default fallbacks follow any model
+
+
+class Edge(NamedTuple):
+    """A request to one model may end up at another."""
+
+    path: str
+    source: str
+    target: str
 
 
 def _names(site: Site) -> list[str]:
     return [text(model.get("name")) for _path, model in models(site)]
 
 
-def _fallbacks(path: str, model: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    return strings(model.get("fallbacks"), f"{path}.fallbacks")
+def _fallbacks(site: Site) -> Iterator[Edge]:
+    for path, model in models(site):
+        for where, target in strings(model.get("fallbacks"), f"{path}.fallbacks"):
+            yield Edge(where, text(model.get("name")), target)
+
+
+def _free_fallbacks(site: Site) -> Iterator[Edge]:
+    """Fallbacks that were written in LiteLLM's own words."""
+    for path, model in models(site):
+        for one in deployments(path, model):
+            params = one.get("params")
+            if isinstance(params, Mapping):
+                for where, target in strings(
+                    params.get("fallbacks"), f"{one.at('params')}.fallbacks"
+                ):
+                    yield Edge(where, text(model.get("name")), target)
+    for section in ("router_settings", "litellm_settings"):
+        settings = site.mapping("litellm_config_overrides").get(section)
+        if isinstance(settings, Mapping):
+            yield from _override_edges(f"litellm_config_overrides.{section}", settings)
+
+
+def _override_edges(path: str, settings: Mapping[str, object]) -> Iterator[Edge]:
+    for where, target in strings(settings.get("default_fallbacks"), f"{path}.default_fallbacks"):
+        yield Edge(where, _ANY, target)
+    for kind in ("fallbacks", "context_window_fallbacks", "content_policy_fallbacks"):
+        for where, pair in items(settings.get(kind), f"{path}.{kind}"):
+            for source, targets in pair.items():
+                for place, target in strings(targets, f"{where}.{source}"):
+                    yield Edge(place, str(source), target)
+    aliases = settings.get("model_group_alias")
+    for source, target in aliases.items() if isinstance(aliases, Mapping) else ():
+        yield Edge(f"{path}.model_group_alias.{source}", str(source), text(target))
 
 
 def fallback_names(site: Site) -> Iterator[Fault]:
     """A fallback is another model of this list, named once."""
     known = _names(site)
-    for path, model in models(site):
-        seen: set[str] = set()
-        for where, name in _fallbacks(path, model):
-            if name == model.get("name"):
-                yield fault(
-                    where,
-                    name,
-                    "A model cannot be its own fallback.",
-                    "Name another model, or remove it.",
-                )
-            elif name not in known:
-                cure = did_you_mean(name, known) or "Declare that model, or name one of these."
-                yield fault(where, name, f"No such model; declared are {listing(known)}.", cure)
-            elif name in seen:
-                yield fault(where, name, "It is listed twice.", "Remove one.")
-            seen.add(name)
+    seen: set[tuple[str, str]] = set()
+    for where, source, target in _fallbacks(site):
+        if target == source:
+            cure = "Name another model, or remove it."
+            yield fault(where, target, "A model cannot be its own fallback.", cure)
+        elif target not in known:
+            cure = did_you_mean(target, known) or "Declare that model, or name one of these."
+            yield fault(where, target, f"No such model; declared are {listing(known)}.", cure)
+        elif (source, target) in seen:
+            yield fault(where, target, "It is listed twice.", "Remove one.")
+        seen.add((source, target))
+
+
+def _graph(edges: Iterator[Edge], known: list[str]) -> dict[str, set[str]]:
+    graph: dict[str, set[str]] = {name: set() for name in known}
+    for _where, source, target in edges:
+        for name in known if source == _ANY else [source]:
+            graph.setdefault(name, set()).add(target)
+    return graph
 
 
 def _reach(graph: Mapping[str, set[str]], start: str) -> set[str]:
@@ -62,18 +106,16 @@ def _reach(graph: Mapping[str, set[str]], start: str) -> set[str]:
 def fallback_circles(site: Site) -> Iterator[Fault]:
     """Fallbacks end somewhere: the one that would close a circle is reported."""
     graph: dict[str, set[str]] = {}
-    for path, model in models(site):
-        name = text(model.get("name"))
-        for where, other in _fallbacks(path, model):
-            if other != name and name in _reach(graph, other):
-                yield fault(
-                    where,
-                    other,
-                    f"The fallbacks go in a circle: {other} falls back to {name} already.",
-                    "Remove one of the two, so that the chain ends.",
-                )
-            else:
-                graph.setdefault(name, set()).add(other)
+    for where, source, target in _fallbacks(site):
+        if target != source and source in _reach(graph, target):
+            yield fault(
+                where,
+                target,
+                f"The fallbacks go in a circle: {target} falls back to {source} already.",
+                "Remove one of the two, so that the chain ends.",
+            )
+        else:
+            graph.setdefault(source, set()).add(target)
 
 
 def default_model(site: Site) -> Iterator[Fault]:
@@ -82,52 +124,50 @@ def default_model(site: Site) -> Iterator[Fault]:
     known = _names(site)
     if name and site.get("llm_models") is not UNKNOWN and name not in known:
         cure = did_you_mean(name, known) or "Name one of these, or declare that model."
-        yield fault(
-            "llm_default_model", name, f"No such model; llm_models has {listing(known)}.", cure
-        )
+        reason = f"No such model; llm_models has {listing(known)}."
+        yield fault("llm_default_model", name, reason, cure)
 
 
 def private_models(site: Site) -> Iterator[Fault]:
     """What is asked of a private model never leaves the box, whatever fails."""
-    graph: dict[str, set[str]] = {}
+    private: dict[str, str] = {}
     cloud: dict[str, str] = {}
     for path, model in models(site):
-        name = text(model.get("name"))
-        graph.setdefault(name, set()).update(other for _where, other in _fallbacks(path, model))
-        for where, deployment in deployments(path, model):
-            if not is_local(deployment):
-                cloud.setdefault(name, where)
-    for path, model in models(site):
-        if model.get("private") is True:
-            yield from _own_deployments(path, model)
-            yield from _cloud_fallbacks(path, model, graph, cloud)
-
-
-def _own_deployments(path: str, model: Mapping[str, Any]) -> Iterator[Fault]:
-    for where, deployment in deployments(path, model):
-        if deployment.get("provider") in PROVIDERS and not is_local(deployment):
-            field = "base_url" if given(deployment.get("base_url")) else "provider"
-            yield fault(
-                f"{where}.{field}",
-                deployment.get(field),
-                f"{path} is private, and this deployment is not on the box or its network.",
-                "Use a local provider (ollama, or openai_compatible with a private address), or remove private: true.",
-            )
+        is_private = is_true(model.get("private"))
+        if is_private:
+            private.setdefault(text(model.get("name")), path)
+        for one in deployments(path, model):
+            if one.provider in PROVIDERS and not is_local(one):
+                cloud.setdefault(text(model.get("name")), one.path)
+                if is_private:
+                    field = "base_url" if one.get("base_url") else "provider"
+                    yield fault(
+                        one.at(field),
+                        one.get(field),
+                        f"{path} is private, and this deployment is not on the box or its network.",
+                        "Use a local provider (ollama, or openai_compatible with a private address),"
+                        " or remove private: true.",
+                    )
+    yield from _cloud_fallbacks(site, private, cloud)
 
 
 def _cloud_fallbacks(
-    path: str, model: Mapping[str, Any], graph: Mapping[str, set[str]], cloud: Mapping[str, str]
+    site: Site, private: Mapping[str, str], cloud: Mapping[str, str]
 ) -> Iterator[Fault]:
-    for where, name in _fallbacks(path, model):
-        for reached in sorted(_reach(graph, name) & set(cloud) - {text(model.get("name"))}):
-            through = "it" if reached == name else f"its own fallback {reached}"
+    edges = [*_fallbacks(site), *_free_fallbacks(site)]
+    graph = _graph(iter(edges), _names(site))
+    for where, source, target in edges:
+        owner = private.get(source) or (next(iter(private.values()), "") if source == _ANY else "")
+        reached = sorted(_reach(graph, target) & set(cloud) - {source})
+        if owner and reached:
+            through = "it" if target in reached else f"its own fallback {reached[0]}"
+            place = cloud[target if target in reached else reached[0]]
             yield fault(
                 where,
-                name,
-                f"{path} is private, and {through} has a deployment that is not local ({cloud[reached]}).",
+                target,
+                f"{owner} is private, and {through} has a deployment that is not local ({place}).",
                 "Fall back to local models only, or remove private: true.",
             )
-            break
 
 
 RULES: tuple[Rule, ...] = (fallback_names, fallback_circles, default_model, private_models)

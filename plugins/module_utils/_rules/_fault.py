@@ -38,14 +38,15 @@ UNKNOWN = _Unknown()
 
 HIDDEN = "(hidden)"
 _LONGEST = 60
+# Limits "per key" and prices "per token" are none.
 _SECRET_NAME = re.compile(
-    r"(^|_)(api_?key|master_key|salt_key|private_key|access_key|password|passwd|passphrase|secret|token"
-    r"|credentials?|authorization)$",
+    r"(^|_)(?<!per_)(api)?(key|secret|token|password|passwd|passphrase|credentials?|authorization)$",
     re.IGNORECASE,
 )
 # What credentials look like, wherever they were pasted by mistake.
 _SECRET_VALUE = re.compile(r"\b(sk|gsk|pk|ghp|xoxb|hf|AKIA|Bearer)[-_ ]\S{6,}", re.IGNORECASE)
-_URL_USER = re.compile(r"://[^/@\s]+@")
+# Who and with which password, before a host; an image's digest is none.
+_URL_USER = re.compile(r"(?<![^/@\s])[^/@\s]+@(?!sha256:)")
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,7 @@ def shown(value: Any, secret: bool = False) -> str:
     for kind, words in kinds:
         if isinstance(value, kind):
             return words
-    text = _URL_USER.sub("://***@", str(value))
+    text = _URL_USER.sub("***@", str(value))
     if secret or _SECRET_VALUE.search(text):
         return HIDDEN
     if isinstance(value, str):
@@ -93,7 +94,7 @@ def did_you_mean(word: Any, known: Iterable[Any], synonyms: Mapping[str, str] | 
     names = {str(name).lower(): str(name) for name in known}
     text = str(word).lower()
     meant = names.get((synonyms or {}).get(text, "").lower()) or names.get(text)
-    if meant is None:
+    if meant is None and len(text) <= _LONGEST:
         close = difflib.get_close_matches(text, names, n=1, cutoff=0.7)
         meant = names[close[0]] if close else None
     return f'Did you mean "{meant}"?' if meant is not None else ""

@@ -2,22 +2,21 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Rules about models: names, providers, fallbacks, and what a private model may reach. Private to this collection."""
+"""Rules about models: names, providers and what each provider needs, addresses. Private to this collection."""
 
 from __future__ import annotations
 
 import ipaddress
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 from urllib.parse import SplitResult, urlsplit
 
 from ._fault import UNKNOWN, Fault, fault, listing
 from ._site import Rule, Site, first, given, items, text
 
-__all__ = ["PROVIDERS", "RULES", "deployments", "is_local", "models"]
-
-Item = tuple[str, Mapping[str, Any]]
+__all__ = ["PROVIDERS", "RULES", "Deployment", "deployments", "is_local", "models"]
 
 
 class Provider(NamedTuple):
@@ -28,63 +27,85 @@ class Provider(NamedTuple):
 
 
 PROVIDERS: Mapping[str, Provider] = {
-    "mock": Provider((), local=True),
-    "ollama": Provider(("model",), local=True),
-    "openai_compatible": Provider(("model", "base_url")),
-    "openai": Provider(("model", "api_key")),
-    "anthropic": Provider(("model", "api_key")),
-    "azure": Provider(("model", "api_key", "base_url")),
-    "groq": Provider(("model", "api_key")),
-    "litellm": Provider(("model",)),
+    "mock": Provider(local=True),
+    "ollama": Provider(local=True),
+    "openai_compatible": Provider(("base_url",)),
+    "openai": Provider(("api_key",)),
+    "anthropic": Provider(("api_key",)),
+    "azure": Provider(("api_key", "base_url")),
+    "groq": Provider(("api_key",)),
+    "litellm": Provider(),
 }
 _CURES: Mapping[str, str] = {
     "api_key": 'Set it, best from a vault: api_key: "{{ vault_%(provider)s_api_key }}".',
     "base_url": "Set it to the server's address, for example http://gpu1:8000/v1.",
-    "model": "Set it to the model's name at the provider.",
 }
-_NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._:/@+-]{0,127}$")
+# LiteLLM's words in free parameters that say the same as ours.
+_FREE: Mapping[str, tuple[str, ...]] = {
+    "base_url": ("api_base", "base_url"),
+    "api_key": ("api_key",),
+}
+_NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._:/@+-]{0,127}\Z")
 _LOCAL_SUFFIXES = (".local", ".internal", ".lan", ".localhost", ".home.arpa", ".localdomain")
+_LOOPBACK = re.compile(r"^(localhost|127\..*|::1|0\.0\.0\.0)$")
 _CARRIER_NAT = ipaddress.ip_network("100.64.0.0/10")  # private overlay networks live here
 
 
-def models(site: Site) -> list[Item]:
+@dataclass(frozen=True)
+class Deployment:
+    """One deployment; what its model says holds for it too, unless it says otherwise."""
+
+    path: str
+    own: Mapping[str, Any]
+    model_path: str
+    model: Mapping[str, Any]
+
+    def get(self, name: str) -> Any:
+        """The deployment's value, else its model's."""
+        return first(self.own.get(name), self.model.get(name))
+
+    def at(self, name: str) -> str:
+        """Path of the value, or of where it is missing."""
+        inherited = not given(self.own.get(name)) and given(self.model.get(name))
+        return f"{self.model_path if inherited else self.path}.{name}"
+
+    def effective(self, name: str) -> Any:
+        """The value that LiteLLM gets; free parameters win."""
+        params = self.get("params")
+        free = params if isinstance(params, Mapping) else {}
+        return first(*(free.get(word) for word in _FREE.get(name, ())), self.get(name))
+
+    @property
+    def provider(self) -> str:
+        """The provider's name."""
+        return text(self.get("provider"))
+
+
+def models(site: Site) -> list[tuple[str, Mapping[str, Any]]]:
+    """Path and content of every model."""
     return list(items(site.get("llm_models"), "llm_models"))
 
 
-def deployments(path: str, model: Mapping[str, Any]) -> Iterator[Item]:
+def deployments(path: str, model: Mapping[str, Any]) -> Iterator[Deployment]:
     """The deployments of a model; one written in short is its own deployment."""
     if given(model.get("deployments")):
-        yield from items(model["deployments"], f"{path}.deployments")
+        for where, own in items(model["deployments"], f"{path}.deployments"):
+            yield Deployment(where, own, path, model)
     elif given(model.get("provider")):
-        yield path, model
+        yield Deployment(path, model, path, model)
 
 
-def _all_deployments(site: Site) -> Iterator[Item]:
+def _all_deployments(site: Site) -> Iterator[Deployment]:
     for path, model in models(site):
         yield from deployments(path, model)
-
-
-def _params(deployment: Mapping[str, Any]) -> Mapping[str, Any]:
-    params = deployment.get("params")
-    return params if isinstance(params, Mapping) else {}
-
-
-def _base_url(deployment: Mapping[str, Any]) -> Any:
-    """Where a deployment's requests go; free parameters say it in LiteLLM's own words."""
-    return first(
-        _params(deployment).get("api_base"),
-        _params(deployment).get("base_url"),
-        deployment.get("base_url"),
-    )
 
 
 def _split(url: str) -> SplitResult | None:
     try:
         parts = urlsplit(url)
-        _ = parts.port
+        return parts if parts.hostname and (parts.port is None or parts.port) else None
     except ValueError:
         return None
-    return parts
 
 
 def _host_is_local(host: str) -> bool:
@@ -95,19 +116,17 @@ def _host_is_local(host: str) -> bool:
     return not address.is_global or address in _CARRIER_NAT
 
 
-def is_local(deployment: Mapping[str, Any]) -> bool:
+def is_local(deployment: Deployment) -> bool:
     """Whether requests to this deployment stay on the box or its private network."""
-    provider = text(deployment.get("provider"))
-    model = text(deployment.get("model"))
-    if provider == "mock":
+    if deployment.provider == "mock":
         return True
-    if provider == "ollama" and re.search(r"[:-]cloud$", model):
+    if deployment.provider == "ollama" and re.search(r"[:-]cloud$", text(deployment.get("model"))):
         return False  # Ollama passes such models on to its own cloud
-    url = _base_url(deployment)
+    url = deployment.effective("base_url")
     if url is None:
-        return provider in PROVIDERS and PROVIDERS[provider].local
+        return PROVIDERS.get(deployment.provider, Provider()).local
     parts = _split(text(url))
-    return bool(parts and parts.hostname and _host_is_local(parts.hostname))
+    return bool(parts and _host_is_local(str(parts.hostname)))
 
 
 def names(site: Site) -> Iterator[Fault]:
@@ -115,159 +134,115 @@ def names(site: Site) -> Iterator[Fault]:
     seen: dict[str, str] = {}
     for path, model in models(site):
         name = text(model.get("name"))
-        where = f"{path}.name"
-        if not name:
-            continue
-        if name == "default":
-            yield fault(
-                where,
-                name,
-                "This name is taken: the default model is served under it.",
-                "Choose another name.",
-            )
-        elif not _NAME.match(name):
-            yield fault(
-                where,
-                name,
-                "Clients could not ask for it: a model's name has letters, digits and . _ : / @ + - only,"
-                " and begins with a letter or digit.",
-                "Choose a plain name, for example llama3.2.",
-            )
-        elif name in seen:
-            yield fault(
-                where,
-                name,
-                f"{seen[name]} has the same name.",
-                "Rename one, or make both deployments of one model (deployments: [...]).",
-            )
-        seen.setdefault(name, path)
+        if name:
+            problem = _name_problem(name, seen)
+            if problem:
+                yield fault(f"{path}.name", name, *problem)
+            seen.setdefault(name, path)
+
+
+def _name_problem(name: str, seen: Mapping[str, str]) -> tuple[str, str] | None:
+    if name == "default":
+        return "It is taken: the default model is served under this name.", "Choose another name."
+    if not _NAME.match(name):
+        return (
+            "A model's name has letters, digits and . _ : / @ + - only, and begins with a letter or digit.",
+            "Choose a plain name, for example llama3.2.",
+        )
+    if name in seen:
+        return (
+            f"{seen[name]} has the same name.",
+            "Rename one, or make both deployments of one model (deployments: [...]).",
+        )
+    return None
 
 
 def form(site: Site) -> Iterator[Fault]:
-    """A model either names a provider or lists deployments."""
+    """Something says who serves a model."""
+    cure = f"Set it to one of {listing(PROVIDERS)}."
     for path, model in models(site):
-        if isinstance(model.get("deployments"), list) and not model["deployments"]:
+        listed = model.get("deployments")
+        if isinstance(listed, list) and not listed:
             yield fault(
                 f"{path}.deployments",
                 UNKNOWN,
                 "The list is empty.",
-                "List a deployment, or set provider instead.",
+                "List a deployment, or remove the key and set provider.",
             )
-        elif given(model.get("deployments")) and given(model.get("provider")):
-            yield fault(
-                f"{path}.provider",
-                model["provider"],
-                "The model also lists deployments, and each of them names its own provider.",
-                "Move it, with its model, base_url and api_key, into deployments.",
+        elif listed is None and not given(model.get("provider")):
+            reason = (
+                "It is not set, and no deployments are listed: nothing says who serves this model."
             )
-        elif not given(model.get("deployments")) and not given(model.get("provider")):
-            yield fault(
-                f"{path}.provider",
-                UNKNOWN,
-                "It is required and not set: nothing says who serves this model.",
-                f"Set it to one of {listing(PROVIDERS)}, or list deployments.",
-            )
+            yield fault(f"{path}.provider", UNKNOWN, reason, cure)
+        for one in deployments(path, model):
+            if not given(one.get("provider")):
+                yield fault(one.at("provider"), UNKNOWN, "It is required and not set.", cure)
 
 
 def provider_fields(site: Site) -> Iterator[Fault]:
     """Every provider gets what it cannot work without."""
-    for path, deployment in _all_deployments(site):
-        provider = text(deployment.get("provider"))
-        for name in PROVIDERS.get(provider, Provider()).needs:
-            value = _base_url(deployment) if name == "base_url" else deployment.get(name)
-            if not given(value) and not (
-                name == "api_key" and given(_params(deployment).get("api_key"))
-            ):
+    for one in _all_deployments(site):
+        for name in PROVIDERS.get(one.provider, Provider()).needs:
+            if not given(one.effective(name)):
                 yield fault(
-                    f"{path}.{name}",
+                    one.at(name),
                     UNKNOWN,
-                    f"It is not set, and provider {provider} needs it.",
-                    _CURES[name] % {"provider": provider},
+                    f"It is not set, and provider {one.provider} needs it.",
+                    _CURES[name] % {"provider": one.provider},
                 )
-        yield from _free_provider(path, deployment)
-
-
-def _free_provider(path: str, deployment: Mapping[str, Any]) -> Iterator[Fault]:
-    model = text(deployment.get("model"))
-    if (
-        deployment.get("provider") == "litellm"
-        and model
-        and not re.match(r"^[a-z0-9_]+/\S+$", model)
-    ):
-        yield fault(
-            f"{path}.model",
-            model,
-            "With provider litellm it names LiteLLM's provider and the model.",
-            "Write it as provider/model, for example bedrock/anthropic.claude-sonnet-4.",
-        )
+        model = text(first(one.get("model"), one.model.get("name")))
+        if one.provider == "litellm" and model and not re.match(r"^[a-z0-9_]+/\S+\Z", model):
+            yield fault(
+                one.at("model"),
+                model,
+                "With provider litellm it names LiteLLM's provider and the model.",
+                "Write it as provider/model, for example bedrock/anthropic.claude-sonnet-4.",
+            )
 
 
 def base_urls(site: Site) -> Iterator[Fault]:
     """A base URL is one that LiteLLM's container can call."""
-    for path, deployment in _all_deployments(site):
-        url = text(deployment.get("base_url"))
-        if url:
-            yield from _url_faults(f"{path}.base_url", url)
+    for one in _all_deployments(site):
+        url = text(one.get("base_url"))
+        problem = _url_problem(url) if url else None
+        if problem:
+            yield fault(one.at("base_url"), url, *problem)
 
 
-def _url_faults(path: str, url: str) -> Iterator[Fault]:
+def _url_problem(url: str) -> tuple[str, str] | None:
     parts = _split(url)
-    if (
-        not parts
-        or parts.scheme not in ("http", "https")
-        or not parts.hostname
-        or re.search(r"\s", url)
-    ):
-        yield fault(
-            path,
-            url,
-            "It is not a web address.",
-            "Write it as http://host:port/path or https://host/path.",
-        )
-    elif parts.username or parts.password:
-        yield fault(
-            path,
-            url,
-            "It carries a user name or password, which would be logged.",
-            "Set api_key instead.",
-        )
-    elif parts.query or parts.fragment:
-        yield fault(
-            path,
-            url,
+    if not parts or parts.scheme not in ("http", "https") or re.search(r"\s", url):
+        return "It is not a web address.", "Write it as http://host:port/path or https://host/path."
+    if parts.username or parts.password:
+        return "It carries a user name or password, which would be logged.", "Set api_key instead."
+    if parts.query or parts.fragment:
+        return (
             "It has a query or fragment (? or #).",
             "Remove that; extra parameters go into params.",
         )
-    elif (
-        parts.hostname == "localhost"
-        or parts.hostname.startswith("127.")
-        or parts.hostname == "::1"
-    ):
-        yield fault(
-            path,
-            url,
+    if _LOOPBACK.match(str(parts.hostname)):
+        return (
             "LiteLLM runs in a container, where this address is the container itself.",
             "Write host.docker.internal for a server on this machine, or the name of a service of the stack.",
         )
+    return None
 
 
 def same_deployment_twice(site: Site) -> Iterator[Fault]:
     """Two equal deployments under one name are a mistake in copying, not load balancing."""
     for path, model in models(site):
-        seen: dict[tuple[str, ...], str] = {}
-        for where, one in deployments(path, model):
-            same = tuple(
-                repr(one.get(name))
-                for name in ("provider", "model", "base_url", "api_key", "params")
-            )
-            if same in seen and one.get("provider") != "mock":
+        seen: dict[str, str] = {}
+        for one in deployments(path, model):
+            names_ = ("provider", "model", "base_url", "api_key", "api_version", "params")
+            same = repr([one.get(name) for name in names_])
+            if same in seen and one.provider != "mock":
                 yield fault(
-                    where,
+                    one.path,
                     UNKNOWN,
                     f"It is the same deployment as {seen[same]}: same provider, model, address and key.",
                     "Remove one; a larger share of the requests is what weight is for.",
                 )
-            seen.setdefault(same, where)
+            seen.setdefault(same, one.path)
 
 
 RULES: tuple[Rule, ...] = (names, form, provider_fields, base_urls, same_deployment_twice)

@@ -19,10 +19,10 @@ from ._site import Rule, Site, given, items, strings, text
 
 __all__ = ["RULES", "host_problem"]
 
-_LABEL = re.compile(r"^(?!-)[a-z0-9-]{1,63}(?<!-)$")
-_RATE = re.compile(r"^([1-9]\d{0,5})r/([sm])$")
-_SIZE = re.compile(r"^[1-9]\d{0,8}[kmg]?$", re.IGNORECASE)
-_PATH = re.compile(r"^/[A-Za-z0-9._~/-]*$")
+_LABEL = re.compile(r"^(?!-)[a-z0-9-]{1,63}(?<!-)\Z")
+_RATE = re.compile(r"^([1-9]\d{0,5})r/([sm])\Z")
+_SIZE = re.compile(r"^[1-9]\d{0,8}[kmg]?\Z", re.IGNORECASE)
+_PATH = re.compile(r"^/[A-Za-z0-9._~/-]*\Z")
 _LONGEST_NAME = 253
 _NOT_A_HOST = (
     (r"/", "It is an address; the proxy matches the host name alone.", "Write {bare}."),
@@ -293,7 +293,7 @@ def workers(site: Site) -> Iterator[Fault]:
     name = "reverse_proxy_worker_processes"
     value = site.get(name)
     if value not in (None, "auto", UNKNOWN) and not re.match(
-        r"^([1-9]|[1-9]\d|1\d\d|2[0-4]\d|25[0-6])$", str(value)
+        r"^([1-9]|[1-9]\d|1\d\d|2[0-4]\d|25[0-6])\Z", str(value)
     ):
         yield fault(
             name,

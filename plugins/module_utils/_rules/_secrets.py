@@ -10,8 +10,9 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from ._fault import Fault, fault, is_secret
+from ._fault import UNKNOWN, Fault, fault, is_secret
 from ._site import Rule, Site, text
+from ._spec import BROKEN_SECRET
 
 __all__ = ["RULES"]
 
@@ -25,6 +26,12 @@ _KNOWN_KEYS = (
     "password",
     "secret",
 )
+_NO_EFFECT: Mapping[str, str] = {
+    "LITELLM_MODEL_LIST": "List the models in llm_models.",
+    "LITELLM_LOG_LEVEL": "Set litellm_log_level.",
+    "LITELLM_PORT": "Remove it; the proxy knows where LiteLLM listens.",
+    "LITELLM_API_KEYS": "Set litellm_master_key.",
+}
 _SHORTEST = 20  # characters, sk- included
 _FEWEST = 8  # different characters
 
@@ -53,24 +60,59 @@ def master_key(site: Site) -> Iterator[Fault]:
 
 def secrets(site: Site) -> Iterator[Fault]:
     """A secret in a free-form variable is one line, too."""
-    for name, option in site.options.items():
-        yield from _free_secrets(name, site.variables.get(name), option)
+    for name in site.options:
+        for path, value in _leaves(name, site.variables.get(name)):
+            if is_secret(path) and re.search(r"[\0\r\n]", value):
+                yield fault(path, value, *BROKEN_SECRET)
 
 
-def _free_secrets(path: str, value: Any, option: Mapping[str, Any]) -> Iterator[Fault]:
+def _leaves(path: str, value: Any) -> Iterator[tuple[str, str]]:
+    """Path and content of every non-empty text inside a value."""
     if isinstance(value, Mapping):
         for key, inner in value.items():
-            yield from _free_secrets(f"{path}.{key}", inner, option)
+            yield from _leaves(f"{path}.{key}", inner)
     elif isinstance(value, (list, tuple)):
         for index, inner in enumerate(value):
-            yield from _free_secrets(f"{path}[{index}]", inner, option)
-    elif isinstance(value, str) and is_secret(path) and re.search(r"[\0\r\n]", value):
-        yield fault(
-            path,
-            value,
-            "This secret contains a line break or a NUL character.",
-            "Write it on one line (check the end of the file or vault entry that it comes from).",
-        )
+            yield from _leaves(f"{path}[{index}]", inner)
+    elif isinstance(value, str) and value:
+        yield path, value
 
 
-RULES: tuple[Rule, ...] = (master_key, secrets)
+def visible(site: Site) -> Iterator[Fault]:
+    """Secrets do not stand where `docker inspect` or a configuration file shows them."""
+    places = {
+        "litellm_environment": "docker inspect shows",
+        "litellm_config_overrides": "a file of the stack shows",
+    }
+    for variable, who in places.items():
+        for path, value in _leaves(variable, site.get(variable)):
+            if (is_secret(path) and not value.startswith("os.environ/")) or re.search(
+                r"://[^/@\s]*:[^/@\s]+@", value
+            ):
+                yield fault(
+                    path,
+                    value,
+                    f"It is a secret, and {who} this variable to whoever asks.",
+                    "Set litellm_master_key, or api_key and params of the model: those reach LiteLLM as files.",
+                    secret=True,
+                )
+
+
+def no_effect(site: Site) -> Iterator[Fault]:
+    """Names that circulate, and that LiteLLM does not read."""
+    for name in site.mapping("litellm_environment"):
+        if str(name) in _NO_EFFECT:
+            reason = "LiteLLM reads no environment variable of this name."
+            yield fault(f"litellm_environment.{name}", UNKNOWN, reason, _NO_EFFECT[str(name)])
+    for name in site.mapping("litellm_config_overrides"):
+        if str(name) == "model_list":
+            reason = "It would replace every model of llm_models, unchecked."
+            yield fault(
+                f"litellm_config_overrides.{name}",
+                UNKNOWN,
+                reason,
+                "List the models in llm_models.",
+            )
+
+
+RULES: tuple[Rule, ...] = (master_key, secrets, visible, no_effect)

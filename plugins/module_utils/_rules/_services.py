@@ -86,7 +86,7 @@ def _own_compose(path: str, compose: Any) -> Iterator[Fault]:
             "Name an image with a fixed version.",
         )
     user = compose.get("user")
-    if user is not UNKNOWN and not re.match(r"^\d+:\d+$", str(user)):
+    if user is not UNKNOWN and not re.match(r"^\d+:\d+\Z", str(user)):
         yield fault(
             f"{where}.user",
             user if given(user) else UNKNOWN,

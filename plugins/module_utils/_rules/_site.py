@@ -16,10 +16,10 @@ from typing import Any, Callable
 
 from ._fault import UNKNOWN, Fault
 
-__all__ = ["NAME", "Rule", "Site", "first", "given", "items", "strings", "text"]
+__all__ = ["NAME", "Rule", "Site", "first", "given", "is_true", "items", "strings", "text"]
 
 # What Compose takes as the name of a project or service.
-NAME = re.compile(r"^[a-z0-9][a-z0-9_-]{0,62}$")
+NAME = re.compile(r"^[a-z0-9][a-z0-9_-]{0,62}\Z")
 
 
 @dataclass(frozen=True)
@@ -73,6 +73,11 @@ def text(value: Any) -> str:
 def given(value: Any) -> bool:
     """Whether something was set; what could not be evaluated was set."""
     return value is UNKNOWN or value not in (None, "", [], {})
+
+
+def is_true(value: Any) -> bool:
+    """Whether a truth value is true in any spelling."""
+    return str(value).lower() in ("true", "yes", "on", "1", "y", "t")
 
 
 def first(*values: Any) -> Any | None:

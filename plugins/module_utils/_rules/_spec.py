@@ -18,7 +18,7 @@ from typing import Any, Callable, Optional
 
 from ._fault import UNKNOWN, Fault, did_you_mean, fault, is_secret, listing, number
 
-__all__ = ["SYNONYMS", "check"]
+__all__ = ["BROKEN_SECRET", "SYNONYMS", "check"]
 
 Options = Mapping[str, Mapping[str, Any]]
 Problem = Optional[tuple[str, str]]  # reason and cure
@@ -48,6 +48,10 @@ SYNONYMS: Mapping[str, str] = {
     "litellm_models": "llm_models",
 }
 
+BROKEN_SECRET = (
+    "This secret contains a line break or a NUL character.",
+    "Write it on one line (check the end of the file or vault entry that it comes from).",
+)
 _TRUTH = {"true", "false", "yes", "no", "on", "off", "1", "0", "y", "n", "t", "f"}
 
 # How large a number may be, by the end of its name; the first line that fits decides. Nothing here is ever negative.
@@ -83,11 +87,7 @@ def _is_text(value: Any) -> Problem:
 
 def _is_whole(value: Any) -> Problem:
     found = number(value)
-    if (
-        found is not None
-        and found == int(found)
-        and not (isinstance(value, str) and not re.match(r"^\s*-?\d+\s*$", value))
-    ):
+    if found is not None and re.match(r"^\s*[+-]?\d+(\.0)?\s*$", str(value)):
         return None
     return "It is not a whole number.", "Write digits only, without a unit."
 
@@ -135,7 +135,7 @@ def check(
     path: str = "",
     spec: Mapping[str, Any] | None = None,
 ) -> Iterator[Fault]:
-    """The faults of ``values`` against ``options``; ``spec`` carries the conditions between options (required_if ...)."""
+    """The faults of ``values`` against ``options``; ``spec`` has the conditions between them (required_if ...)."""
     prefix = f"{path}." if path else ""
     for name, option in options.items():
         value = values.get(name)
@@ -174,9 +174,17 @@ def _check_value(option: Mapping[str, Any], value: Any, path: str) -> Iterator[F
         return
     kind = str(option.get("type", "str"))
     secret = bool(option.get("no_log"))
-    problem = _TYPES[kind](value) if kind in _TYPES else None
-    if problem is None and (secret or is_secret(path)) and isinstance(value, str):
+    problem = None
+    if isinstance(value, str) and kind in ("str", "raw") and (secret or is_secret(path)):
         problem = _secret_problem(value)
+    elif kind in _TYPES:
+        problem = _TYPES[kind](value)
+    if kind == "bool" and isinstance(value, str) and re.search(r"[.\[]", path):
+        # Only the command line can give nothing but text, and it sets whole variables.
+        problem = (
+            "It is text, and a text counts as true whatever it says.",
+            "Write true or false, without quotes.",
+        )
     if problem:
         yield fault(path, value, *problem, secret=secret)
         return
@@ -226,7 +234,9 @@ def _same(value: Any, choice: Any) -> bool:
 
 def _check_range(value: Any, path: str) -> Iterator[Fault]:
     found = number(value)
-    low, high = next((r[1:] for r in _RANGES if re.search(r[0], path)), (0, None))
+    name = re.sub(r"\[\d+\]$", "", path).rsplit(".", 1)[-1]
+    unlimited: tuple[float, float | None] = (0, None)
+    low, high = next(((r[1], r[2]) for r in _RANGES if re.search(r[0], name)), unlimited)
     if found is not None and (found < low or (high is not None and found > high)):
         limits = f"at least {low:,.0f}" if high is None else f"from {low:,.0f} to {high:,.0f}"
         yield fault(path, value, f"It must be {limits}.", "Choose a number in that range.")
@@ -234,10 +244,7 @@ def _check_range(value: Any, path: str) -> Iterator[Fault]:
 
 def _secret_problem(value: str) -> Problem:
     if re.search(r"[\0\r\n]", value):
-        return (
-            "This secret contains a line break or a NUL character.",
-            "Write it on one line (check the end of the file or vault entry that it comes from).",
-        )
+        return BROKEN_SECRET
     if value != value.strip():
         return "This secret begins or ends with a space.", "Remove the space."
     return None
