@@ -172,6 +172,9 @@ class Box:
     def connection(self) -> http.client.HTTPConnection:
         return http.client.HTTPConnection("127.0.0.1", self.port, timeout=15)
 
+    def socket(self) -> socket.socket:
+        return socket.create_connection(("127.0.0.1", self.port), timeout=5)
+
     def stream_delays(self, events: int) -> list[float]:
         """How long after the service wrote each event of a stream it was here. Both read one clock."""
         headers = {"Host": "llm.test", "Authorization": f"Bearer {KEY}", "X-Behave": "stream"}
@@ -185,7 +188,7 @@ class Box:
 
     def send(self, request: bytes) -> Answer:
         """Exactly these bytes, on their own connection."""
-        with socket.create_connection(("127.0.0.1", self.port), timeout=5) as connection:
+        with self.socket() as connection:
             connection.sendall(request)
             response = http.client.HTTPResponse(connection)
             response.begin()

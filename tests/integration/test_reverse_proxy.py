@@ -10,6 +10,7 @@ import json
 import time
 import urllib.parse
 from pathlib import Path
+from statistics import median
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -448,7 +449,8 @@ def test_a_completion_is_never_asked_for_twice(fresh: Box) -> None:
 def test_a_stream_is_passed_on_event_by_event(box: Box) -> None:
     delays = box.stream_delays(events=5)
     assert len(delays) == 5
-    assert max(delays) < 0.05
+    assert median(delays) < 0.05
+    assert max(delays) < 0.25  # less than the pause between two events, so none waited for the next
 
 
 def test_the_log_tells_what_happened_and_no_secret(box: Box) -> None:
