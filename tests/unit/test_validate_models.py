@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import datetime
 from typing import Any
 
 import pytest
@@ -35,6 +36,7 @@ def vllm(**changes: Any) -> dict[str, Any]:
     return {"name": "big", **VLLM, **changes}
 
 
+# fmt: off
 CASES: list[tuple[dict[str, Any], str, str, str]] = [
     # names
     ({**MOCK, "name": "default"}, "llm_models[1].name", "is taken", "another name"),
@@ -44,12 +46,7 @@ CASES: list[tuple[dict[str, Any], str, str, str]] = [
     ({**MOCK, "name": "a" * 129}, "llm_models[1].name", "letters, digits", "plain name"),
     ({**MOCK, "name": "größe"}, "llm_models[1].name", "letters, digits", "plain name"),
     ({**MOCK, "name": "a\nb"}, "llm_models[1].name", "letters, digits", "plain name"),
-    (
-        {**MOCK, "name": "local"},
-        "llm_models[1].name",
-        "llm_models[0] has the same name",
-        "deployments",
-    ),
+    ({**MOCK, "name": "local"}, "llm_models[1].name", "llm_models[0] has the same name", "deployments"),
     ({**MOCK, "name": 4.1}, "llm_models[1].name", "YAML drops digits", "quotes"),
     ({**MOCK, "name": True}, "llm_models[1].name", "truth value", "quotes"),
     ({"provider": "mock"}, "llm_models[1].name", "required and not set", "Set it"),
@@ -57,12 +54,6 @@ CASES: list[tuple[dict[str, Any], str, str, str]] = [
     # form
     ({"name": "x"}, "llm_models[1].provider", "nothing says who serves", "mock"),
     ({"name": "x", "deployments": []}, D, "empty", "List a deployment"),
-    (
-        {"name": "x", "deployments": [VLLM], "provider": "mock"},
-        "llm_models[1].provider",
-        "also lists",
-        "Move it",
-    ),
     ({"name": "x", "deployments": VLLM}, D, "not a list", "- item"),
     ({"name": "x", "deployments": ["gpu1"]}, f"{D}[0]", "not a mapping", "key: value"),
     ({"name": "x", "deployments": [VLLM, None]}, f"{D}[1]", "empty", "remove the dash"),
@@ -72,34 +63,18 @@ CASES: list[tuple[dict[str, Any], str, str, str]] = [
     ({**MOCK, "provider": "opanai"}, "llm_models[1].provider", "none of", 'mean "openai"'),
     ({**MOCK, "provider": "vllm"}, "llm_models[1].provider", "none of", "one of them"),
     ({**MOCK, "provider": "OpenAI"}, "llm_models[1].provider", "none of", 'mean "openai"'),
-    (
-        {"name": "x", "deployments": [{**VLLM, "provider": "grok"}]},
-        f"{D}[0].provider",
-        "none of",
-        'mean "groq"',
-    ),
+    ({"name": "x", "deployments": [{**VLLM, "provider": "grok"}]}, f"{D}[0].provider", "none of", 'mean "groq"'),
     ({"name": "x", "deployments": [{"model": "q"}]}, f"{D}[0].provider", "required", "Set it"),
     # what a provider needs
-    (
-        {**CLOUD, "api_key": None},
-        "llm_models[1].api_key",
-        "openai needs it",
-        "vault_openai_api_key",
-    ),
+    ({**CLOUD, "api_key": None}, "llm_models[1].api_key", "openai needs it", "vault_openai_api_key"),
     ({**CLOUD, "api_key": ""}, "llm_models[1].api_key", "openai needs it", "vault_openai_api_key"),
-    ({**CLOUD, "model": ""}, "llm_models[1].model", "openai needs it", "name at the provider"),
     (
         {**CLOUD, "provider": "anthropic", "api_key": ""},
         "llm_models[1].api_key",
         "anthropic needs it",
         "vault_anthropic",
     ),
-    (
-        {**CLOUD, "provider": "groq", "api_key": ""},
-        "llm_models[1].api_key",
-        "groq needs it",
-        "vault_groq",
-    ),
+    ({**CLOUD, "provider": "groq", "api_key": ""}, "llm_models[1].api_key", "groq needs it", "vault_groq"),
     ({**CLOUD, "provider": "azure"}, URL, "azure needs it", "http://"),
     ({**vllm(), "base_url": None}, URL, "openai_compatible needs it", "http://gpu1:8000/v1"),
     (
@@ -114,15 +89,10 @@ CASES: list[tuple[dict[str, Any], str, str, str]] = [
         "LiteLLM's provider",
         "provider/model",
     ),
-    (
-        {"name": "x", "provider": "litellm"},
-        "llm_models[1].model",
-        "litellm needs it",
-        "name at the provider",
-    ),
+    ({"name": "x", "provider": "litellm"}, "llm_models[1].model", "LiteLLM's provider", "provider/model"),
     # secrets
     ({**CLOUD, "api_key": f"{KEY}\n"}, "llm_models[1].api_key", "line break", "one line"),
-    ({**CLOUD, "api_key": f"{KEY}\0x"}, "llm_models[1].api_key", "NUL", "Remove"),
+    ({**CLOUD, "api_key": f"{KEY}\0x"}, "llm_models[1].api_key", "NUL", "one line"),
     ({**CLOUD, "api_key": f" {KEY}"}, "llm_models[1].api_key", "space", "Remove"),
     ({**CLOUD, "api_key": [KEY]}, "llm_models[1].api_key", "not text", "one line"),
     ({**CLOUD, "api_key": {"a": KEY}}, "llm_models[1].api_key", "not text", "one line"),
@@ -140,31 +110,38 @@ CASES: list[tuple[dict[str, Any], str, str, str]] = [
     (vllm(base_url=8000), URL, "not a web address", "http://host:port"),
     # the same twice
     ({"name": "x", "deployments": [VLLM, VLLM]}, f"{D}[1]", "same deployment", "weight"),
-    (
-        {"name": "x", "deployments": [VLLM, {**VLLM, "weight": 2}]},
-        f"{D}[1]",
-        "same deployment",
-        "weight",
-    ),
+    ({"name": "x", "deployments": [VLLM, {**VLLM, "weight": 2}]}, f"{D}[1]", "same deployment", "weight"),
     # numbers
     ({"name": "x", "deployments": [{**VLLM, "weight": 0}]}, f"{D}[0].weight", "from 1 to", "range"),
     ({"name": "x", "deployments": [{**VLLM, "order": -1}]}, f"{D}[0].order", "from 1 to", "range"),
-    (
-        {"name": "x", "deployments": [{**VLLM, "weight": "much"}]},
-        f"{D}[0].weight",
-        "whole number",
-        "digits",
-    ),
+    ({"name": "x", "deployments": [{**VLLM, "weight": "much"}]}, f"{D}[0].weight", "whole number", "digits"),
     # keys of other tools and slips
     ({**MOCK, "modle": "x"}, "llm_models[1].modle", "no such key", 'mean "model"'),
     (vllm(api_base="http://x"), "llm_models[1].api_base", "no such key", 'mean "base_url"'),
     ({**MOCK, "model_name": "x"}, "llm_models[1].model_name", "no such key", 'mean "name"'),
     ({**MOCK, "litellm_params": {}}, "llm_models[1].litellm_params", "no such key", "one of these"),
+    ({"name": "x", "deployments": [{**VLLM, "wieght": 1}]}, f"{D}[0].wieght", "no such key", 'mean "weight"'),
+    ({**MOCK, "digest": "sha256:12"}, "llm_models[1].digest", "not a digest", "whole digest"),
+    ({**MOCK, "mode": "chats"}, "llm_models[1].mode", "none of", 'mean "chat"'),
+    ({**MOCK, "timeout": 0}, "llm_models[1].timeout", "from 0.1 to", "range"),
+    ({**MOCK, "timeout": "10s"}, "llm_models[1].timeout", "not a number", "without a unit"),
+    ({**MOCK, "rpm": 0}, "llm_models[1].rpm", "at least 1", "range"),
+    ({**MOCK, "context": 8}, "llm_models[1].context", "from 256 to", "range"),
+    ({**MOCK, "params": "a=b"}, "llm_models[1].params", "not a mapping", "key: value"),
+    ({**MOCK, "api_version": datetime.date(2024, 10, 21)}, "llm_models[1].api_version", "a date", "quotes"),
+    ({**MOCK, "timeout": 900}, "reverse_proxy_read_seconds", "(llm_models[1].timeout is 900)", "Raise it above 900"),
+    # what a model says holds for its deployments
     (
-        {"name": "x", "deployments": [{**VLLM, "wieght": 1}]},
-        f"{D}[0].wieght",
-        "no such key",
-        'mean "weight"',
+        {"name": "x", "provider": "openai", "deployments": [{"api_key": KEY}, {"model": "y"}]},
+        f"{D}[1].api_key",
+        "openai needs it",
+        "vault",
+    ),
+    (
+        {"name": "x", "base_url": "http://", "deployments": [{**VLLM, "base_url": None}]},
+        "llm_models[1].base_url",
+        "not a web address",
+        "http://",
     ),
     # fallbacks
     ({**MOCK, "fallbacks": ["mock"]}, f"{FALL}[0]", "its own fallback", "another model"),
@@ -174,31 +151,11 @@ CASES: list[tuple[dict[str, Any], str, str, str]] = [
     ({**MOCK, "fallbacks": "local"}, FALL, "not a list", "- item"),
     ({**MOCK, "fallbacks": [1.5]}, f"{FALL}[0]", "number", "quotes"),
     # privacy
-    (
-        {**CLOUD, "private": True},
-        "llm_models[1].provider",
-        "llm_models[1] is private",
-        "local provider",
-    ),
-    (
-        vllm(private=True, base_url="https://api.example.com/v1"),
-        URL,
-        "is private",
-        "private address",
-    ),
+    ({**CLOUD, "private": True}, "llm_models[1].provider", "llm_models[1] is private", "local provider"),
+    (vllm(private=True, base_url="https://api.example.com/v1"), URL, "is private", "private address"),
     (vllm(private=True, base_url="http://8.8.8.8/v1"), URL, "is private", "private address"),
-    (
-        {**LOCAL, "name": "x", "private": True, "model": "gpt-oss:120b-cloud"},
-        URL,
-        "is private",
-        "local",
-    ),
-    (
-        {**LOCAL, "name": "x", "private": True, "base_url": "https://ollama.example.com"},
-        URL,
-        "is private",
-        "local",
-    ),
+    ({**LOCAL, "name": "x", "private": True, "model": "gpt-oss:120b-cloud"}, URL, "is private", "local"),
+    ({**LOCAL, "name": "x", "private": True, "base_url": "https://ollama.example.com"}, URL, "is private", "local"),
     (
         {"name": "x", "provider": "litellm", "model": "groq/q", "private": True},
         "llm_models[1].provider",
@@ -214,6 +171,7 @@ CASES: list[tuple[dict[str, Any], str, str, str]] = [
     ({**MOCK, "private": "maybe"}, "llm_models[1].private", "text", "without quotes"),
     ({**MOCK, "private": 2}, "llm_models[1].private", "neither true nor false", "true or false"),
 ]
+# fmt: on
 
 
 @pytest.mark.parametrize(("model", "path", "reason", "cure"), CASES)
@@ -301,7 +259,9 @@ def test_the_models_of_the_vocabulary_are_good() -> None:
             {**CLOUD, "name": "gpt-4o-mini", "fallbacks": ["llama3.2"]},
             {
                 "name": "big",
+                "provider": "openai_compatible",
                 "deployments": [
+                    {"base_url": "http://gpu2:8000/v1", "model": "qwen3"},
                     {**VLLM, "weight": 2},
                     {"provider": "groq", "model": "qwen3-32b", "api_key": KEY, "order": 2},
                 ],
@@ -315,4 +275,57 @@ def test_the_models_of_the_vocabulary_are_good() -> None:
         ],
         llm_default_model="llama3.2",
     )
+    assert found(variables) == []
+
+
+@pytest.mark.parametrize(
+    ("place", "settings"),
+    [
+        (
+            "router_settings.default_fallbacks[0]",
+            {"router_settings": {"default_fallbacks": ["cloud"]}},
+        ),
+        (
+            "router_settings.fallbacks[0].local[0]",
+            {"router_settings": {"fallbacks": [{"local": ["cloud"]}]}},
+        ),
+        (
+            "litellm_settings.context_window_fallbacks[0].local[0]",
+            {"litellm_settings": {"context_window_fallbacks": [{"local": ["cloud"]}]}},
+        ),
+        (
+            "router_settings.model_group_alias.local",
+            {"router_settings": {"model_group_alias": {"local": "cloud"}}},
+        ),
+    ],
+)
+def test_no_fallback_in_litellms_own_words_takes_a_private_model_to_the_cloud(
+    place: str, settings: Any
+) -> None:
+    variables = site(
+        llm_models=[{**LOCAL, "private": True}, CLOUD], litellm_config_overrides=settings
+    )
+    assert_only(variables, f"litellm_config_overrides.{place}", "is private", "local models only")
+
+
+def test_no_fallback_in_free_parameters_takes_a_private_model_to_the_cloud() -> None:
+    private = {**LOCAL, "private": True, "params": {"fallbacks": ["cloud"]}}
+    variables = site(llm_models=[private, CLOUD])
+    assert_only(variables, "llm_models[0].params.fallbacks[0]", "is private", "local models only")
+
+
+def test_free_parameters_do_not_take_a_private_model_elsewhere() -> None:
+    away = {
+        **MOCK,
+        "provider": "ollama",
+        "private": True,
+        "params": {"api_base": "https://x.example"},
+    }
+    assert_only(with_models(away), "llm_models[1].provider", "is private", "local provider")
+
+
+def test_without_a_way_out_only_services_of_the_stack_answer() -> None:
+    variables = site(litellm_egress="never")
+    assert_only(variables, "llm_models[1].provider", "litellm_egress is never", "auto")
+    variables = site(llm_models=[LOCAL, MOCK], litellm_egress="never")
     assert found(variables) == []

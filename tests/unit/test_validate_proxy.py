@@ -26,6 +26,7 @@ def routes(*own: Any) -> dict[str, Any]:
     return one(routes=list(own))
 
 
+# fmt: off
 SITES: list[tuple[Any, str, str, str]] = [
     # hosts
     (one(host="https://llm.example.com"), f"{S}.host", "host name alone", "Write llm.example.com."),
@@ -97,39 +98,20 @@ SITES: list[tuple[Any, str, str, str]] = [
     (one(rate_limit={"per_key": "0r/s"}), f"{S}.rate_limit.per_key", "not a rate", "20r/s"),
     (one(rate_limit={"per_key": "-1r/s"}), f"{S}.rate_limit.per_key", "not a rate", "20r/s"),
     (one(rate_limit={"per_key": "1.5r/s"}), f"{S}.rate_limit.per_key", "not a rate", "20r/s"),
-    (
-        one(rate_limit={"per_key": "999999r/s"}),
-        f"{S}.rate_limit.per_key",
-        "limits nothing",
-        "lower",
-    ),
+    (one(rate_limit={"per_key": "999999r/s"}), f"{S}.rate_limit.per_key", "limits nothing", "lower"),
     (one(rate_limit={"per_key": "9r/s; x"}), f"{S}.rate_limit.per_key", "not a rate", "20r/s"),
-    (
-        one(rate_limit={"per_ips": "9r/s"}),
-        f"{S}.rate_limit.per_ips",
-        "no such key",
-        'mean "per_ip"',
-    ),
+    (one(rate_limit={"per_ips": "9r/s"}), f"{S}.rate_limit.per_ips", "no such key", 'mean "per_ip"'),
     (one(rate_limit={"burst": -1}), f"{S}.rate_limit.burst", "at least 0", "range"),
     (one(rate_limit="20r/s"), f"{S}.rate_limit", "not a mapping", "key: value"),
     (one(rate_limt={}), f"{S}.rate_limt", "no such key", 'mean "rate_limit"'),
     (one(body_size="32 MB"), f"{S}.body_size", "not a size", "32m"),
     (one(body_size="0"), f"{S}.body_size", "not a size", "above zero"),
     (one(timeouts={"read_seconds": 0}), f"{S}.timeouts.read_seconds", "from 1 to", "range"),
-    (
-        one(timeouts={"read_seconds": "10m"}),
-        f"{S}.timeouts.read_seconds",
-        "whole number",
-        "without a unit",
-    ),
-    (
-        one(timeouts={"reed_seconds": 5}),
-        f"{S}.timeouts.reed_seconds",
-        "no such key",
-        'mean "read_seconds"',
-    ),
+    (one(timeouts={"read_seconds": "10m"}), f"{S}.timeouts.read_seconds", "whole number", "without a unit"),
+    (one(timeouts={"reed_seconds": 5}), f"{S}.timeouts.reed_seconds", "no such key", 'mean "read_seconds"'),
     ("llm.example.com", S, "not a mapping", "key: value"),
 ]
+# fmt: on
 
 
 @pytest.mark.parametrize(("wrong", "path", "reason", "cure"), SITES)
@@ -172,6 +154,7 @@ def test_good_sites_have_no_fault(good: dict[str, Any]) -> None:
 
 
 DIGEST = "@sha256:" + "a" * 64
+# fmt: off
 IMAGES: list[tuple[str, str, str, str]] = [
     ("reverse_proxy_image", "nginx", "no version", "nginx:1.30.6"),
     ("reverse_proxy_image", "nginx:latest", "moves", "nginx:1.30.6"),
@@ -184,26 +167,17 @@ IMAGES: list[tuple[str, str, str, str]] = [
     ("reverse_proxy_image", "nginx: 1.30.6", "not an image reference", "name:version"),
     ("reverse_proxy_image", "Nginx:1.30.6", "not an image reference", "name:version"),
     ("reverse_proxy_image", "nginx:1.30.6@sha256:12", "not an image reference", "name:version"),
-    (
-        "reverse_proxy_image",
-        "https://ghcr.io/nginx:1.30.6",
-        "not an image reference",
-        "name:version",
-    ),
+    ("reverse_proxy_image", "https://ghcr.io/nginx:1.30.6", "not an image reference", "name:version"),
     ("litellm_image", "ghcr.io/berriai/litellm:main-latest", "moves", "litellm:1.84.0"),
     ("litellm_image", "ghcr.io/berriai/litellm:main-stable", "moves", "litellm:1.84.0"),
     ("litellm_image", "ghcr.io/berriai/litellm:v1-latest", "moves", "litellm:1.84.0"),
     ("litellm_image", "ghcr.io/berriai/litellm:v1.82.7", "thieves", "litellm:1.84.0"),
     ("litellm_image", "ghcr.io/berriai/litellm:v1.82.8-stable", "thieves", "litellm:1.84.0"),
-    (
-        "litellm_image",
-        "ghcr.io/berriai/litellm-database:v1.83.14",
-        "CVE-2026-49468",
-        "1.84.0 or newer",
-    ),
+    ("litellm_image", "ghcr.io/berriai/litellm-database:v1.83.14", "CVE-2026-49468", "1.84.0 or newer"),
     ("litellm_image", "localhost:5000/litellm:1.9.0", "CVE-2026-49468", "1.84.0 or newer"),
     ("litellm_image", "localhost:5000/litellm", "no version", "1.84.0"),
 ]
+# fmt: on
 
 
 @pytest.mark.parametrize(("variable", "image", "reason", "cure"), IMAGES)

@@ -64,6 +64,7 @@ SPEC = {
 }
 D = "box_disks[0]"
 
+# fmt: off
 CASES: list[tuple[dict[str, Any], str, str, str]] = [
     ({"box_name": None}, "box_name", "required", "Name of the box, see box_port."),
     ({"box_name": ""}, "box_name", "required", "Set it"),
@@ -98,12 +99,7 @@ CASES: list[tuple[dict[str, Any], str, str, str]] = [
     ({"box_disks": [{"path": "/x"}, {}]}, "box_disks[1].path", "required", "Set it"),
     ({"box_disks": [{"path": "/x", "kind": "disc"}]}, f"{D}.kind", "none of", 'mean "disk"'),
     ({"box_disks": [{"path": "/x", "cache": {}}]}, f"{D}.cache.size", "required", "Set it"),
-    (
-        {"box_disks": [{"path": "/x", "cache": {"size": "x"}}]},
-        f"{D}.cache.size",
-        "whole number",
-        "digits",
-    ),
+    ({"box_disks": [{"path": "/x", "cache": {"size": "x"}}]}, f"{D}.cache.size", "whole number", "digits"),
     (
         {"box_disks": [{"path": "/x", "cache": {"size": 1, "sise": 1}}]},
         f"{D}.cache.sise",
@@ -111,18 +107,14 @@ CASES: list[tuple[dict[str, Any], str, str, str]] = [
         'mean "size"',
     ),
     ({"box_disks": [{"path": "/x", 5: 1}]}, f"{D}.5", "no such key", "one of these"),
-    (
-        {"box_disks": [{"path": "/x", "a": "1", "b": "1", "c": "1"}]},
-        f"{D}.b",
-        "together with a",
-        "Remove one",
-    ),
+    ({"box_disks": [{"path": "/x", "a": "1", "b": "1", "c": "1"}]}, f"{D}.b", "together with a", "Remove one"),
     ({"box_disks": [{"path": "/x", "b": "1"}]}, f"{D}.c", "together with b", "remove b"),
     ({"box_disks": [{"path": "/x", "kind": "ssd"}]}, f"{D}.cache", "where kind is ssd", "Set it"),
     ({"box_login": {}}, "box_login.user", "One of user, group", "one of them"),
     ({"box_pin": f"{KEY}\n"}, "box_pin", "line break", "one line"),
     ({"box_pin": f"{KEY} "}, "box_pin", "space", "Remove"),
 ]
+# fmt: on
 
 
 @pytest.mark.parametrize(("wrong", "path", "reason", "cure"), CASES)
@@ -320,7 +312,7 @@ def test_every_option_of_every_role_refuses_what_is_not_of_its_type() -> None:
 
 
 def test_every_nested_mapping_refuses_an_unknown_key() -> None:
-    for role, spec in SPECS.items():
+    for spec in SPECS.values():
         for path, option in _leaves(spec.get("options") or {}):
             if option.get("options"):
                 variable, where = _nested(spec["options"], (*path, "no_such_key_here"), 1)

@@ -24,6 +24,7 @@ _SYSTEM = re.compile(
     r"^/((bin|boot|dev|etc|lib|lib64|proc|run|sbin|sys|tmp|usr)(/.*)?|(home|media|mnt|opt|root|srv|var)?|(home|var)/[^/]+)$"
 )
 _NETWORK = ("internal", "subnet", "driver", "driver_opts", "enable_ipv6")
+_WORKER_BYTES = 350 * 1024**2  # of one idle worker of LiteLLM, with little to spare
 _LAST_PORT = 65535
 
 
@@ -199,6 +200,30 @@ def sizes(site: Site) -> Iterator[Fault]:
             yield fault(name, value, "It is not a size with its unit.", "Write it like 512m or 2g.")
 
 
+def _bytes(value: Any) -> int:
+    """Bytes of a size such as 512m; 0 if it is none."""
+    if not _SIZE.match(text(value)):
+        return 0
+    digits = re.sub(r"\D", "", value)
+    return int(digits) * 1024 ** (" kmg".index(value.lower().rstrip("b")[-1]))
+
+
+def room(site: Site) -> Iterator[Fault]:
+    """A container's memory holds what is put into it."""
+    for role in ("litellm", "reverse_proxy"):
+        memory, tmp = site.get(f"{role}_memory"), site.get(f"{role}_tmp_size")
+        if 0 < _bytes(memory) <= _bytes(tmp):
+            cure = "Raise it, or lower the other."
+            yield fault(f"{role}_memory", memory, f"{role}_tmp_size ({tmp}) comes out of it.", cure)
+    memory, workers = site.get("litellm_memory"), number(site.get("litellm_workers")) or 0
+    if 0 < _bytes(memory) < workers * _WORKER_BYTES:
+        needed = f"{int(workers * _WORKER_BYTES / 1024**2)}m"
+        reason = (
+            f"{int(workers)} workers of LiteLLM need {needed} at least, and are killed with less."
+        )
+        yield fault("litellm_memory", memory, reason, "Raise it, or lower litellm_workers.")
+
+
 def _texts(site: Site, names: str) -> Iterator[tuple[str, str]]:
     """Variables of one text whose name fits a pattern."""
     for name in site.options:
@@ -245,6 +270,7 @@ RULES: tuple[Rule, ...] = (
     ports,
     aliases,
     sizes,
+    room,
     paths,
     urls,
     patterns,

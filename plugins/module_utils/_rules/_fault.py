@@ -89,14 +89,19 @@ def fault(path: str, value: Any, reason: str, cure: str, secret: bool = False) -
     return Fault(path, shown(value, secret or is_secret(path)), reason, cure)
 
 
-def did_you_mean(word: Any, known: Iterable[Any], synonyms: Mapping[str, str] | None = None) -> str:
+def did_you_mean(
+    written: Any, known: Iterable[Any], synonyms: Mapping[str, str] | None = None
+) -> str:
     """A question that names the likely intention, or nothing."""
     names = {str(name).lower(): str(name) for name in known}
-    text = str(word).lower()
-    meant = names.get((synonyms or {}).get(text, "").lower()) or names.get(text)
+    words = {word: names[meant] for word, meant in (synonyms or {}).items() if meant in names}
+    words.update(names)
+    text = str(written).lower()
+    swapped = (words[word] for word in words if sorted(word) == sorted(text))  # two letters, mostly
+    meant = words.get(text) or next(swapped, None)
     if meant is None and len(text) <= _LONGEST:
-        close = difflib.get_close_matches(text, names, n=1, cutoff=0.7)
-        meant = names[close[0]] if close else None
+        close = difflib.get_close_matches(text, words, n=1, cutoff=0.7)
+        meant = words[close[0]] if close else None
     return f'Did you mean "{meant}"?' if meant is not None else ""
 
 

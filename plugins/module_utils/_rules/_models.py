@@ -194,7 +194,7 @@ def provider_fields(site: Site) -> Iterator[Fault]:
         if one.provider == "litellm" and model and not re.match(r"^[a-z0-9_]+/\S+\Z", model):
             yield fault(
                 one.at("model"),
-                model,
+                one.get("model") or UNKNOWN,
                 "With provider litellm it names LiteLLM's provider and the model.",
                 "Write it as provider/model, for example bedrock/anthropic.claude-sonnet-4.",
             )
@@ -203,8 +203,8 @@ def provider_fields(site: Site) -> Iterator[Fault]:
 def base_urls(site: Site) -> Iterator[Fault]:
     """A base URL is one that LiteLLM's container can call."""
     for one in _all_deployments(site):
-        url = text(one.get("base_url"))
-        problem = _url_problem(url) if url else None
+        url = one.get("base_url")
+        problem = _url_problem(str(url)) if isinstance(url, (str, int)) else None
         if problem:
             yield fault(one.at("base_url"), url, *problem)
 
@@ -245,4 +245,40 @@ def same_deployment_twice(site: Site) -> Iterator[Fault]:
             seen.setdefault(same, one.path)
 
 
-RULES: tuple[Rule, ...] = (names, form, provider_fields, base_urls, same_deployment_twice)
+def digests(site: Site) -> Iterator[Fault]:
+    """A pin is the whole digest."""
+    for one in _all_deployments(site):
+        digest = text(one.get("digest"))
+        if digest and not re.match(r"^(sha256:)?[0-9a-f]{64}\Z", digest):
+            reason = "It is not a digest: sha256: and 64 digits from 0 to f."
+            yield fault(one.at("digest"), digest, reason, "Copy the whole digest, or remove it.")
+
+
+def egress(site: Site) -> Iterator[Fault]:
+    """Without a way out LiteLLM reaches services of the stack only."""
+    if site.get("litellm_egress") != "never":
+        return
+    for one in _all_deployments(site):
+        parts = _split(text(one.effective("base_url")))
+        host = parts.hostname if parts else None
+        reachable = (
+            {None, "ollama", *site.all_services} if one.provider == "ollama" else site.all_services
+        )
+        if one.provider in PROVIDERS and one.provider != "mock" and host not in reachable:
+            yield fault(
+                one.at("provider"),
+                one.provider,
+                "Its server is not a service of the stack, and litellm_egress is never.",
+                "Set litellm_egress to auto, or remove this deployment.",
+            )
+
+
+RULES: tuple[Rule, ...] = (
+    names,
+    form,
+    provider_fields,
+    base_urls,
+    same_deployment_twice,
+    digests,
+    egress,
+)

@@ -14,7 +14,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from ._fault import UNKNOWN, Fault, did_you_mean, fault, listing
+from ._fault import UNKNOWN, Fault, did_you_mean, fault, listing, number
 from ._site import Rule, Site, given, items, strings, text
 
 __all__ = ["RULES", "host_problem"]
@@ -303,4 +303,27 @@ def workers(site: Site) -> Iterator[Fault]:
         )
 
 
-RULES: tuple[Rule, ...] = (hosts, services, ports, routes, rate_limits, sizes, workers)
+def time_limits(site: Site) -> Iterator[Fault]:
+    """The proxy waits longer than LiteLLM, so that clients get LiteLLM's error and fallbacks get their turn."""
+    common = number(site.get("reverse_proxy_read_seconds"))
+    limits = [("litellm_timeout_seconds", number(site.get("litellm_timeout_seconds")))]
+    limits += [
+        (f"{p}.timeout", number(m.get("timeout")))
+        for p, m in items(site.get("llm_models"), "llm_models")
+    ]
+    longest = max(limits, key=lambda limit: limit[1] or 0)
+    for path, one in _sites(site):
+        timeouts = one.get("timeouts")
+        own = number(timeouts.get("read_seconds")) if isinstance(timeouts, Mapping) else None
+        wait = common if own is None else own
+        if one.get("service") == "litellm" and wait and longest[1] and wait <= longest[1]:
+            where = "reverse_proxy_read_seconds" if own is None else f"{path}.timeouts.read_seconds"
+            reason = (
+                f"The proxy would give up before LiteLLM does ({longest[0]} is {longest[1]:g})."
+            )
+            yield fault(
+                where, f"{wait:g}", reason, f"Raise it above {longest[1]:g}, or lower the other."
+            )
+
+
+RULES: tuple[Rule, ...] = (hosts, services, ports, routes, rate_limits, sizes, workers, time_limits)

@@ -63,7 +63,8 @@ _RANGES: tuple[tuple[str, float, float | None], ...] = (
     (r"(^|_)context$", 256, 16777216),
     (r"(^|_)(retries|allowed_fails)$", 0, 100),
     (r"(^|_)(cooldown|ttl)(_seconds)?$", 0, 86400),
-    (r"(^|_)timeout$|_seconds$", 1, 86400),
+    (r"(^|_)timeout$", 0.1, 86400),
+    (r"_seconds$", 1, 86400),
     (r"(^|_)(rpm|tpm|max_parallel_requests)$", 1, None),
 )
 
@@ -238,7 +239,7 @@ def _check_range(value: Any, path: str) -> Iterator[Fault]:
     unlimited: tuple[float, float | None] = (0, None)
     low, high = next(((r[1], r[2]) for r in _RANGES if re.search(r[0], name)), unlimited)
     if found is not None and (found < low or (high is not None and found > high)):
-        limits = f"at least {low:,.0f}" if high is None else f"from {low:,.0f} to {high:,.0f}"
+        limits = f"at least {low:,}" if high is None else f"from {low:,} to {high:,}"
         yield fault(path, value, f"It must be {limits}.", "Choose a number in that range.")
 
 
