@@ -11,6 +11,8 @@ ARGS ?=
 PROJECT ?= gpubox
 # An explicit name is also read in a world-writable directory (WSL2's /mnt/c), where Ansible ignores ./ansible.cfg.
 export ANSIBLE_CONFIG := $(CURDIR)/ansible.cfg
+# What a run says appears at once in a pipe and a log file, too.
+export PYTHONUNBUFFERED := 1
 export PYTHON
 
 bin := .venv/bin
