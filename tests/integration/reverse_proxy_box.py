@@ -12,18 +12,22 @@ import os
 import socket
 import subprocess
 import time
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tests.rig.commands import run, succeeds
 from tests.rig.images import busybox
 from tests.unit.reverse_proxy_rendered import rendered
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 UPSTREAM = Path(__file__).with_name("reverse_proxy_upstream.py")
 HOST_PYTHON = [f"--volume={path}:{path}:ro" for path in ("/usr", "/lib", "/lib64")]
 KEY = "sk-canary-8c1f2e"
+UNLIMITED = {"per_ip": "", "per_key": "", "connections_per_ip": 0, "connections_per_key": 0}
 
 
 @dataclass
@@ -202,3 +206,26 @@ def eventually(condition: Any, seconds: float = 15) -> float:
         assert time.monotonic() - start < seconds, f"not within {seconds} s"
         time.sleep(0.1)
     return time.monotonic() - start
+
+
+@contextmanager
+def running(
+    directory: Path, sites: list[dict[str, Any]], variables: dict[str, Any] | None = None
+) -> Iterator[Box]:
+    """A box whose first site, llm.test, answers. It starts, and says 502, while there is no service yet."""
+    for parent in (directory, directory.parent, directory.parent.parent):
+        parent.chmod(0o755)
+    box = Box(directory, sites, variables or {})
+    try:
+        box.start()
+        assert box.ask().status == 502
+        box.start_upstream()
+        eventually(lambda: box.ask().status == 200)
+        yield box
+    finally:
+        box.stop()
+
+
+def raw(path: str, *headers: str, method: str = "GET", version: str = "1.1") -> bytes:
+    lines = [f"{method} {path} HTTP/{version}", "Host: llm.test", f"Authorization: Bearer {KEY}"]
+    return "\r\n".join([*lines, *headers, "", ""]).encode()

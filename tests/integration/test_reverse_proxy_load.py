@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.integration.reverse_proxy_box import KEY, Box, eventually
+from tests.integration.reverse_proxy_box import KEY, Box, eventually, running
 from tests.rig.commands import run
 from tests.unit.reverse_proxy_rendered import site
 
@@ -45,19 +45,9 @@ SITES = [
 
 @pytest.fixture(scope="module")
 def box(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Box]:
-    directory = tmp_path_factory.mktemp("proxy")
-    for parent in (directory, directory.parent, directory.parent.parent):
-        parent.chmod(0o755)
-    box = Box(
-        directory, SITES, {"reverse_proxy_header_seconds": 2, "reverse_proxy_body_seconds": 2}
-    )
-    try:
-        box.start()
-        box.start_upstream()
-        eventually(lambda: box.ask().status == 200)
+    variables = {"reverse_proxy_header_seconds": 2, "reverse_proxy_body_seconds": 2}
+    with running(tmp_path_factory.mktemp("proxy"), SITES, variables) as box:
         yield box
-    finally:
-        box.stop()
 
 
 def flood(
