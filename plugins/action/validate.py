@@ -144,7 +144,7 @@ class _Evaluation:
         if isinstance(raw, (list, tuple)):
             items = (self._evaluate(f"{path}[{index}]", inner) for index, inner in enumerate(raw))
             return [item for item in items if item is not _OMITTED]
-        if type(raw) is str and "{" not in raw:
+        if isinstance(raw, str) and "{" not in raw:
             return raw
         return self._template(path, raw)
 

@@ -37,7 +37,7 @@ def vllm(**changes: Any) -> dict[str, Any]:
 
 
 # fmt: off
-CASES: list[tuple[dict[str, Any], str, str, str]] = [
+CASES: list[tuple[Any, str, str, str]] = [
     # names
     ({**MOCK, "name": "default"}, "llm_models[1].name", "is taken", "another name"),
     ({**MOCK, "name": "my model"}, "llm_models[1].name", "letters, digits", "plain name"),

@@ -178,7 +178,10 @@ def test_a_slip_in_a_variable_of_the_models_is_understood(name: str, meant: str)
 
 
 def test_only_the_chosen_roles_are_checked() -> None:
-    specs = {"box": SPEC, "other": {"options": {"other_port": {"type": "int", "required": True}}}}
+    specs: dict[str, Any] = {
+        "box": SPEC,
+        "other": {"options": {"other_port": {"type": "int", "required": True}}},
+    }
     assert [one.path for one in faults(specs, {}, roles=["other"])] == ["other_port"]
 
 
