@@ -11,13 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from ansible.parsing.dataloader import DataLoader
-from ansible.plugins.loader import init_plugin_loader
 from ansible.template import Templar
 
 REPOSITORY = Path(__file__).parents[2]
 ROLE = REPOSITORY / "roles" / "reverse_proxy"
-
-init_plugin_loader([str(REPOSITORY / "collections")])  # lookups and tests by their full names
 
 
 @cache

@@ -57,6 +57,21 @@ def test_defaults_say_what_the_specification_says(role: str) -> None:
 
 
 @pytest.mark.parametrize("role", ROLES)
+def test_every_variable_has_a_type_and_a_description_and_so_do_its_keys(role: str) -> None:
+    def bare(found: dict[str, Any], path: str) -> list[str]:
+        return [
+            name
+            for key, option in found.items()
+            for name in (
+                *([] if {"type", "description"} <= set(option) else [f"{path}{key}"]),
+                *bare(option.get("options") or {}, f"{path}{key}."),
+            )
+        ]
+
+    assert bare(options(role), "") == []
+
+
+@pytest.mark.parametrize("role", ROLES)
 def test_a_role_owns_its_prefix_and_reads_only_site_wide_variables_beside_it(role: str) -> None:
     for name, option in options(role).items():
         if name.startswith("llm_"):
