@@ -20,7 +20,9 @@ def main() -> None:
     host = things.add_parser("host", help="a systemd machine to install a box on")
     host.add_argument("verb", choices=["up", "down", "inventory"])
     host.add_argument("name")
-    host.add_argument("--registry", action="store_true", help="upstream names are the test registry's")
+    host.add_argument(
+        "--registry", action="store_true", help="upstream names are the test registry's"
+    )
     things.add_parser("images", help="build the stack's images, once for each recipe")
     server = things.add_parser("registry", help="the test registry")
     server.add_argument("verb", choices=["up", "down"])

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""A machine to install a box on: Debian 12 under systemd in a container, reached over SSH, with room for its own engine."""
+"""A machine to install a box on: Debian 12 under systemd, reached over SSH, with room for its own engine."""
 
 from __future__ import annotations
 
@@ -76,14 +76,13 @@ class Host:
     def up(self, names: dict[str, str] | None = None, *mounts: str) -> None:
         """Start it afresh; ``names`` are host names that it resolves to other addresses than the world does."""
         self.down()
-        image = system_image("host", "bookworm", PACKAGES, SETUP, 'CMD ["/sbin/init"]')
         hosts = [f"--add-host={name}:{address}" for name, address in (names or {}).items()]
         run(
             *("docker", "run", "--detach", "--name", self.container, "--hostname", self.name),
             *("--privileged", "--cgroupns", "host", "--volume", "/sys/fs/cgroup:/sys/fs/cgroup:rw"),
             *("--tmpfs", "/run", "--tmpfs", "/run/lock", "--stop-signal", "SIGRTMIN+3"),
             *("--volume", f"{self.container}:/var/lib/docker"),
-            *(*hosts, *(f"--volume={mount}" for mount in mounts), image),
+            *(*hosts, *(f"--volume={mount}" for mount in mounts), image()),
         )
         self._let_in()
         self._wait()
@@ -128,6 +127,11 @@ class Host:
         state = self.sh("systemctl is-system-running --wait || true").strip()
         if state != "running":
             raise RuntimeError(f"{self.container} is {state}: {self.sh('systemctl --failed')}")
+
+
+def image() -> str:
+    """The machine's image; made where it is not there."""
+    return system_image("host", "bookworm", PACKAGES, SETUP, 'CMD ["/sbin/init"]')
 
 
 def describe(host: Host) -> str:

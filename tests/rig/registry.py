@@ -17,7 +17,7 @@ import time
 from tests.rig.commands import CACHE, cache_lock, run, succeeds
 from tests.rig.images import system_image
 
-NAME = "gpubox-test-registry"
+NAME = "gpubox-test-registry-server"
 UPSTREAM = ("ghcr.io", "registry-1.docker.io")
 STORAGE = CACHE / "registry"
 TLS = CACHE / "registry-tls"
