@@ -33,5 +33,7 @@ class ActionModule(LiveAction):
             said = ", ".join(
                 f"{name} {image['action']}" for name, image in result["images"].items()
             )
-            Display().display(f"  {host}: {said}")
+            Display().display(
+                f"  {host}: {'in a real run: ' if self._task.check_mode else ''}{said}"
+            )
         return result

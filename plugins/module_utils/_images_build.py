@@ -32,7 +32,7 @@ from ansible_collections.gpubox.llm.plugins.module_utils._images import (
 )
 from ansible_collections.gpubox.llm.plugins.module_utils._images_engine import Images
 
-__all__ = ["Builder", "Settings", "ensure_tools"]
+__all__ = ["PREFIX", "Builder", "Settings", "Talker", "ensure_tools"]
 
 CHUNK = 1 << 20
 TELL_EVERY_SECONDS = 10
@@ -59,7 +59,7 @@ cp /etc/hosts "$1/etc/hosts"
 if [ -s "$1/build/ca.crt" ]; then
   export SSL_CERT_FILE=/build/ca.crt PIP_CERT=/build/ca.crt
 fi
-chroot "$1" sh -ec 'cd /build; . ./recipe.sh' >&2
+HOME=/build TMPDIR=/build chroot "$1" sh -ec 'cd /build; . ./recipe.sh' >&2
 rm -rf "$1/build"
 : > "$1/etc/hosts"
 : > "$1/etc/resolv.conf"
@@ -100,8 +100,8 @@ class Settings:
             "UV_DEFAULT_INDEX": self.pip_index_url,
         }
         for name in ("http_proxy", "https_proxy", "no_proxy"):
-            value = getattr(self, name) or os.environ.get(name) or os.environ.get(name.upper(), "")
-            values[name] = values[name.upper()] = value
+            value = getattr(self, name) or os.environ.get(name) or os.environ.get(name.upper())
+            values[name] = values[name.upper()] = value or _apt_proxy(name)
         return {name: value for name, value in values.items() if value}
 
     def certificates(self) -> str:
@@ -110,6 +110,38 @@ class Settings:
         if os.path.exists(SYSTEM_BUNDLE):
             text = _read(SYSTEM_BUNDLE)
         return text + ("\n" + _read(self.ca_file) if self.ca_file else "")
+
+
+class Talker:
+    """Says lines under a name, and the last one again with its age while nothing new comes."""
+
+    def __init__(self, say: Callable[[str], None], name: str = "") -> None:
+        self._say = say
+        self._prefix = f"{name}: " if name else ""
+        self._last, self._since = "", time.monotonic()
+        self._done = threading.Event()
+        self._thread = threading.Thread(target=self._repeat, daemon=True)
+
+    def __call__(self, line: str) -> None:
+        self._last, self._since = line, time.monotonic()
+        self._say(self._prefix + line)
+
+    def __enter__(self) -> Talker:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._done.set()
+        self._thread.join()
+
+    def _repeat(self) -> None:
+        told = 0.0
+        while not self._done.wait(1):
+            age = time.monotonic() - self._since
+            told = min(told, age)
+            if self._last and age - told >= TELL_EVERY_SECONDS:
+                told = age
+                self._say(f"{self._prefix}still {self._last} ({age:.0f} s)")
 
 
 def ensure_tools(say: Callable[[str], None]) -> None:
@@ -148,7 +180,6 @@ class Builder:
         self._images = images
         self._say = say
         self._step = "starting"
-        self._since = time.monotonic()
         self._lines: deque[str] = deque(maxlen=200)
 
     def build(self, reference: str, recipe: Recipe) -> str:
@@ -194,7 +225,6 @@ class Builder:
     def _import(self, process: Any, source: str, config: Sequence[str]) -> str:
         """Feed the root to the engine while it is written; take the image only if all of it came."""
         listener = threading.Thread(target=self._listen, args=(process.stderr,), daemon=True)
-        teller = _Teller(self._tell_again)
         image_id, trouble = "", None
         try:
             listener.start()
@@ -204,7 +234,6 @@ class Builder:
         except Exception as error:  # mmdebstrap's own words, which say more, are looked at first
             trouble = error
         finally:
-            teller.stop()
             process.stdout.close()
             if trouble and process.poll() is None:
                 process.terminate()
@@ -237,32 +266,20 @@ class Builder:
             self._lines.append(line)
             step = _step(line)
             if step:
-                self._step, self._since = step, time.monotonic()
+                self._step = step
                 self._say(step)
 
-    def _tell_again(self) -> None:
-        seconds = time.monotonic() - self._since
-        if seconds >= TELL_EVERY_SECONDS:
-            self._say(f"still {self._step} ({seconds:.0f} s)")
 
-
-class _Teller:
-    """Calls a function every few seconds until it is stopped."""
-
-    def __init__(self, tell: Callable[[], None]) -> None:
-        self._done = threading.Event()
-        self._tell = tell
-        self._thread = threading.Thread(target=self._run, daemon=True)
-        self._thread.start()
-
-    def _run(self) -> None:
-        while not self._done.wait(TELL_EVERY_SECONDS):
-            self._tell()
-
-    def stop(self) -> None:
-        """Return when it is quiet."""
-        self._done.set()
-        self._thread.join()
+def _apt_proxy(name: str) -> str:
+    """The proxy of the box's own apt, where many boxes have their only one; mmdebstrap does not look there."""
+    scheme = name.partition("_")[0]
+    command = ["apt-config", "shell", "value", f"Acquire::{scheme}::Proxy"]
+    try:
+        done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
+    except OSError:
+        return ""
+    value = "".join(shlex.split(done.stdout)).partition("=")[2]
+    return "" if value == "DIRECT" else value
 
 
 def _step(line: str) -> str:

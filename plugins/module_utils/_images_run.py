@@ -30,6 +30,7 @@ from ansible_collections.gpubox.llm.plugins.module_utils._images_build import (
     PREFIX,
     Builder,
     Settings,
+    Talker,
     ensure_tools,
 )
 from ansible_collections.gpubox.llm.plugins.module_utils._images_engine import (
@@ -125,9 +126,10 @@ class Run:
     def apply(self) -> dict[str, dict[str, Any]]:
         """Make all images present; return what happened to each. Looks again once no other run is at work."""
         with _lock(self._request.lock_seconds, self._say):
-            _clean(self._request.settings.work_dir)
             tasks = self.plan()
+            self._check_places(tasks)
             self._check_space(tasks)
+            _clean(self._request.settings.work_dir)
             with ThreadPoolExecutor(max_workers=AT_ONCE) as pool:
                 results = list(pool.map(self._do, tasks))
             self._images.sweep()
@@ -147,16 +149,14 @@ class Run:
         }
         started = time.monotonic()
 
-        def say(line: str) -> None:
-            self._say(f"{short(task.reference)}: {line}")
-
         try:
-            if task.ways:
-                result["action"] = self._make(task, say)
-                result["id"] = self._images.find(task.reference).image_id
-                say(f"{result['action']} in {time.monotonic() - started:.0f} s")
-            if task.archive and result["action"] != "pulled":
-                self._save(task, say)
+            with Talker(self._say, short(task.reference)) as say:
+                if task.ways:
+                    result["action"] = self._make(task, say)
+                    result["id"] = self._images.find(task.reference).image_id
+                    say(f"{result['action']} in {time.monotonic() - started:.0f} s")
+                if task.archive and result["action"] != "pulled":
+                    self._save(task, say)
         except Exception as error:  # the other images go on; all failures are told together
             result["error"] = str(error) or repr(error)
         return result
@@ -188,8 +188,8 @@ class Run:
 
     def _build(self, task: Task, say: Callable[[str], None]) -> None:
         assert task.recipe is not None
-        with self._tools:
-            ensure_tools(self._say)
+        with self._tools, Talker(self._say) as tell:
+            ensure_tools(tell)
         Builder(self._request.settings, Images(), say).build(task.reference, task.recipe)
 
     def _save(self, task: Task, say: Callable[[str], None]) -> None:
@@ -203,6 +203,16 @@ class Run:
         for name in os.listdir(self._request.archive_dir):
             if earlier.fullmatch(name) and name != os.path.basename(path):
                 os.unlink(os.path.join(self._request.archive_dir, name))
+
+    def _check_places(self, tasks: Sequence[Task]) -> None:
+        settings = self._request.settings
+        if any("build" in task.ways for task in tasks):
+            if not os.path.isdir(settings.work_dir):
+                raise ImageError(
+                    f"local_images_work_dir: {settings.work_dir} is no directory on this box"
+                )
+            if settings.ca_file and not os.path.isfile(settings.ca_file):
+                raise ImageError(f"local_images_ca_file: {settings.ca_file} is no file on this box")
 
     def _check_space(self, tasks: Sequence[Task]) -> None:
         """A build needs the image's size twice: where it is built, and where the engine keeps it."""
@@ -230,36 +240,42 @@ def _slug(reference: str) -> str:
 @contextlib.contextmanager
 def _lock(seconds: int, say: Callable[[str], None]) -> Iterator[None]:
     """Hold the box's image lock. Builds inherit it: one that outlives a killed run is waited for too."""
-    descriptor = os.open(LOCK, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
-    os.set_inheritable(descriptor, True)
-    started = time.monotonic()
-    say_at = 0.0
     try:
-        while True:
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except OSError as error:
-                waited = time.monotonic() - started
-                if waited > seconds:
-                    raise ImageError(
-                        f"another run has been building images on this box for more than {seconds} s; "
-                        "wait for it to end, then run again"
-                    ) from error
-                if waited >= say_at:
-                    say(f"waiting for another run that is building images ({waited:.0f} s)")
-                    say_at = waited + 15
-                time.sleep(0.5)
+        descriptor = os.open(LOCK, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+    except PermissionError as error:
+        raise ImageError(f"{error}; run the play as root (become: true)") from error
+    os.set_inheritable(descriptor, True)
+    try:
+        _acquire(descriptor, seconds, say)
         yield
     finally:
         os.close(descriptor)
+
+
+def _acquire(descriptor: int, seconds: int, say: Callable[[str], None]) -> None:
+    started, say_at = time.monotonic(), 0.0
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        except OSError as error:
+            waited = time.monotonic() - started
+            if waited > seconds:
+                raise ImageError(
+                    f"another run has been building images on this box for more than {seconds} s; "
+                    "wait for it to end, then run again"
+                ) from error
+        if waited >= say_at:
+            say(f"waiting for another run that is building images ({waited:.0f} s)")
+            say_at = waited + 15
+        time.sleep(0.5)
 
 
 def _clean(work_dir: str) -> None:
     """Remove what a killed run left; never anything that is mounted."""
     with open("/proc/self/mounts", encoding="utf-8") as stream:
         mounts = [line.split()[1] for line in stream]
-    for name in os.listdir(work_dir):
+    for name in os.listdir(work_dir) if os.path.isdir(work_dir) else []:
         path = os.path.join(work_dir, name)
         if name.startswith(PREFIX) and not any(mount.startswith(path) for mount in mounts):
             shutil.rmtree(path, ignore_errors=True)

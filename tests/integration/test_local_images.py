@@ -294,6 +294,15 @@ def test_no_space_is_seen_before_anything_is_built(box: Box) -> None:
     assert image(name) == {}
 
 
+@pytest.mark.parametrize("place", ["work_dir", "ca_file"])
+def test_a_place_that_is_not_there_is_named(box: Box, place: str) -> None:
+    name = box.name()
+    nowhere = str(box.directory / "nowhere")
+    wanted = {"images": [name], "mode": "local", "recipes": {name: recipe()}, place: nowhere}
+    assert f"local_images_{place}: {nowhere} is no" in box.run(wanted).message
+    assert image(name) == {}
+
+
 def test_an_image_that_cannot_be_had_is_said_before_anything_is_done(box: Box) -> None:
     there, missing = box.name(), "127.0.0.1:9/nobody/knows:1"
     answer = box.run({"images": [there, missing], "recipes": {there: recipe()}})

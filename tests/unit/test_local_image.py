@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Any
 from unittest.mock import Mock
@@ -264,6 +265,36 @@ def test_a_build_sees_nothing_of_the_box_but_what_it_needs(monkeypatch: pytest.M
     assert environment["HTTPS_PROXY"] == "http://proxy:3128"
     assert environment["UV_DEFAULT_INDEX"] == "http://i"
     assert "HTTP_PROXY" not in environment or environment["HTTP_PROXY"]
+
+
+def test_the_proxy_of_the_box_s_apt_is_used_too(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "apt.conf").write_text('Acquire::http::Proxy "http://apt-proxy:3142";')
+    monkeypatch.setenv("APT_CONFIG", str(tmp_path / "apt.conf"))
+    for name in ("http_proxy", "HTTP_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    assert _images_build._apt_proxy("http_proxy") == "http://apt-proxy:3142"
+    assert _images_build._apt_proxy("no_proxy") == ""
+
+
+def test_the_ca_of_a_company_is_added_to_those_of_the_box(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for name in ("system", "company"):
+        (tmp_path / name).write_text(f"{name} CA")
+    monkeypatch.setattr(_images_build, "SYSTEM_BUNDLE", str(tmp_path / "system"))
+    settings = _images_build.Settings("http://m", "k", "/b", ca_file=str(tmp_path / "company"))
+    assert settings.certificates() == "system CA\ncompany CA"
+
+
+def test_a_long_step_is_told_again_with_its_age(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_images_build, "TELL_EVERY_SECONDS", 1)
+    said: list[str] = []
+    with _images_build.Talker(said.append, "web:1") as talker:
+        talker("unpacking packages")
+        time.sleep(1.5)
+    assert said == ["web:1: unpacking packages", "web:1: still unpacking packages (1 s)"]
 
 
 # -- the action --------------------------------------------------------------------------------------------------
