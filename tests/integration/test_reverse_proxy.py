@@ -135,7 +135,7 @@ evil.test llm.test.evil.test evil.llm.test xllm.test llm.testx llm test .llm.tes
 llm.test@evil.test evil.test@llm.test llm.test/ /llm.test llm.test/../admin llm.test# llm.test? llm.test,evil.test
 llm.test;evil.test llm.test%00 %6clm.test llm%2etest llm\u3002test \uff4c\uff4c\uff4d.test "llm.test" 'llm.test'
 litellm litellm:4000 localhost localhost:4000 127.0.0.2 0.0.0.0 [::1] [::1]:8080 ::1 169.254.169.254 $host ${host}
-host.docker.internal metadata.google.internal <llm.test> admin down.test.llm.test llm.test:x:y reverse_proxy:8080:4000 :8080
+host.docker.internal metadata.google.internal admin down.test.llm.test <llm.test> llm.test:x:y :8080
 """
 ODD_HOSTS = ["", " ", "llm.test evil.test", "llm.test\tx", "l\x00lm.test", "a" * 300 + ".test"]
 
