@@ -158,9 +158,10 @@ class _Evaluation:
 
     def _broken(self, path: str, error: Exception) -> Any:
         undefined = re.search(r"'([^']+)' is undefined", str(error))
-        cure = (
-            f"Define {undefined[1]}, or correct the name." if undefined else "Correct the template."
-        )
+        cure = "Correct the template."
+        if undefined:
+            meant = did_you_mean(undefined[1], self._variables, cutoff=0.8)
+            cure = meant or f"Define {undefined[1]}, or correct the name."
         if "vault" in str(error).lower() and not undefined:
             cure = "Give the vault's password (--vault-password-file or --ask-vault-pass)."
         self.faults.append(

@@ -185,10 +185,16 @@ def test_a_host_with_bad_variables_is_named(box: Box) -> None:
 
 BROKEN: list[tuple[str, str, str, str]] = [
     (
-        '"{{ vault_openai }}"',
+        '"{{ provider_secret }}"',
         "llm_models[0].api_key",
-        "'vault_openai' is undefined",
-        "Define vault_openai",
+        "'provider_secret' is undefined",
+        "Define provider_secret",
+    ),
+    (
+        '"{{ vault_opena_key }}"',
+        "llm_models[0].api_key",
+        "undefined",
+        'Did you mean "vault_openai_key"?',
     ),
     ('"{{ }}"', "llm_models[0].api_key", "cannot be evaluated", "Correct the template."),
     (
@@ -210,7 +216,7 @@ BROKEN: list[tuple[str, str, str, str]] = [
 def test_what_cannot_be_evaluated_is_a_fault_with_the_variables_name(
     box: Box, value: str, path: str, reason: str, cure: str
 ) -> None:
-    text = yaml.safe_dump({**GOOD, "llm_models": []}).replace(
+    text = yaml.safe_dump({**GOOD, "vault_openai_key": KEY, "llm_models": []}).replace(
         "llm_models: []", f"llm_models:\n  - name: mock\n    provider: openai\n    api_key: {value}"
     )
     run = box.run(text)

@@ -23,6 +23,11 @@ def own(**changes: Any) -> dict[str, Any]:
     return {"stack_services": {"web": {"compose": compose}}}
 
 
+def beside(**more: Any) -> dict[str, Any]:
+    """An own service with more beside its Compose definition."""
+    return {"stack_services": {"web": {"compose": OWN, **more}}}
+
+
 def networks(**more: Any) -> dict[str, Any]:
     return {"stack_networks": {"edge": {}, "app": {"internal": True}, **more}}
 
@@ -75,6 +80,12 @@ CASES: list[tuple[dict[str, Any], str, str, str]] = [
     (own(secrets=["x"]), f"{WEB}.compose.secrets", "cannot be used", "beside compose"),
     (own(networks=["appp"]), f"{WEB}.compose.networks.appp", "No such network", 'mean "app"'),
     (own(networks={"lan": {}}), f"{WEB}.compose.networks.lan", "the stack has", "stack_external_networks"),
+    (beside(files={"/etc/x": "y"}), f"{WEB}.files./etc/x", "relative", "files_dir"),
+    (beside(files={"../x": "y"}), f"{WEB}.files.../x", "relative", "files_dir"),
+    (beside(files={"x": {"a": 1}}), f"{WEB}.files.x", "not text", "content"),
+    (beside(secrets={"a/b": {}}), f"{WEB}.secrets.a/b", "plain", "slash"),
+    (beside(secrets={"key": KEY}), f"{WEB}.secrets.key", "Nothing says", "variable"),
+    (beside(secrets={"key": {}}), f"{WEB}.secrets.key", "Nothing says", "generate"),
     # overrides
     ({"stack_overrides": {"litelm": {}}}, "stack_overrides.litelm", "No such service", 'mean "litellm"'),
     ({"stack_overrides": {"n8n": {}}}, "stack_overrides.n8n", "there are litellm", "one of these"),
@@ -234,6 +245,15 @@ def test_a_wrong_variable_is_one_fault_with_path_reason_and_cure(
     "good",
     [
         own(networks=["app", "egress"], ports=["127.0.0.1:9000:80", "9001:80/udp"]),
+        {
+            "stack_services": {
+                "web": {
+                    "compose": OWN,
+                    "files": {"conf.d/x..conf": "text"},
+                    "secrets": {"a": {"variable": "my_secret"}, "b": {"generate": {"length": 32}}},
+                }
+            }
+        },
         own(image="acme/web:1.2.3@sha256:" + "0" * 64),
         {"stack_home": "/srv/llm/box", "stack_project": "llm-1"},
         {"stack_home": "/var/lib/gpubox"},

@@ -154,6 +154,7 @@ def test_a_good_value_is_no_fault(good: dict[str, Any]) -> None:
         ("box_prot", 'mean "box_port"'),
         ("box_colour", "another prefix"),
         ("llm_modles", "another prefix"),
+        ("box_portal_colour", "another prefix"),
         ("litellm_modles", ""),
         ("__box_x", ""),
         ("mybox_port", ""),

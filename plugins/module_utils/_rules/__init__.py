@@ -83,7 +83,7 @@ def _unknown(known: Specs, roles: Iterable[str], names: Iterable[str]) -> Iterat
     for name in names:
         if name.startswith(prefixes) and name not in known:
             cure = (
-                did_you_mean(name, known, SYNONYMS)
+                did_you_mean(name, known, SYNONYMS, cutoff=0.8)
                 or "Remove it; if it is your own, give it another prefix."
             )
             yield fault(name, UNKNOWN, "No role reads a variable of this name.", cure)

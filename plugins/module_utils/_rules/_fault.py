@@ -90,7 +90,10 @@ def fault(path: str, value: Any, reason: str, cure: str, secret: bool = False) -
 
 
 def did_you_mean(
-    written: Any, known: Iterable[Any], synonyms: Mapping[str, str] | None = None
+    written: Any,
+    known: Iterable[Any],
+    synonyms: Mapping[str, str] | None = None,
+    cutoff: float = 0.7,  # names that begin alike need a higher one
 ) -> str:
     """A question that names the likely intention, or nothing."""
     names = {str(name).lower(): str(name) for name in known}
@@ -100,7 +103,7 @@ def did_you_mean(
     swapped = (words[word] for word in words if sorted(word) == sorted(text))  # two letters, mostly
     meant = words.get(text) or next(swapped, None)
     if meant is None and len(text) <= _LONGEST:
-        close = difflib.get_close_matches(text, words, n=1, cutoff=0.7)
+        close = difflib.get_close_matches(text, words, n=1, cutoff=cutoff)
         meant = words[close[0]] if close else None
     return f'Did you mean "{meant}"?' if meant is not None else ""
 

@@ -15,6 +15,7 @@ from ._site import NAME, Rule, Site, given, strings
 
 __all__ = ["RULES"]
 
+_RELATIVE = re.compile(r"^(?!/)(?!(.*/)?\.\.?(/|\Z))[^\0\r\n]+\Z")
 _DEFINITION = ("compose", "files", "files_dir", "secrets", "reload", "validate")
 _NOT_IN_COMPOSE: Mapping[str, str] = {
     "build": "Build the image elsewhere and name it in image.",
@@ -50,6 +51,7 @@ def own_services(site: Site) -> Iterator[Fault]:
             continue
         yield from _definition_keys(path, definition)
         yield from _own_compose(path, definition.get("compose"))
+        yield from _own_files(path, definition)
 
 
 def _definition_keys(path: str, definition: Mapping[str, Any]) -> Iterator[Fault]:
@@ -101,6 +103,36 @@ def _own_compose(path: str, compose: Any) -> Iterator[Fault]:
             "It is required and not set: without a health check a crash loop counts as healthy.",
             "Give a command that fails when the service does not work.",
         )
+
+
+def _own_files(path: str, definition: Mapping[str, Any]) -> Iterator[Fault]:
+    files, secrets = definition.get("files"), definition.get("secrets")
+    for name, content in files.items() if isinstance(files, Mapping) else ():
+        where = f"{path}.files.{name}"
+        if not _RELATIVE.match(str(name)):
+            cure = "Write it like conf.d/site.conf; files_dir says where the directory is mounted."
+            yield fault(
+                where, UNKNOWN, "A file's name is relative and stays inside its directory.", cure
+            )
+        elif not isinstance(content, str) and content is not UNKNOWN:
+            yield fault(
+                where,
+                content,
+                "It is not text.",
+                "Write the file's content, for example with | and indented lines.",
+            )
+    for name, source in secrets.items() if isinstance(secrets, Mapping) else ():
+        where = f"{path}.secrets.{name}"
+        if "/" in str(name) or not _RELATIVE.match(str(name)):
+            yield fault(
+                where, UNKNOWN, "A secret's name is a plain file name.", "Write it without a slash."
+            )
+        elif source is not UNKNOWN and not (
+            isinstance(source, Mapping)
+            and (given(source.get("variable")) or given(source.get("generate")))
+        ):
+            cure = "Write {variable: NAME_OF_A_VARIABLE}, or {generate: {length: 32}} to have it made on the box."
+            yield fault(where, UNKNOWN, "Nothing says where its value comes from.", cure)
 
 
 def service_networks(site: Site) -> Iterator[Fault]:
