@@ -90,6 +90,13 @@ class Task:
     archive: bool = False  # write it to the archive directory
 
     @property
+    def the_recipe(self) -> Recipe:
+        """The recipe, where the way needs one."""
+        if self.recipe is None:
+            raise ImageError(f"no recipe builds {self.reference}")
+        return self.recipe
+
+    @property
     def rebuilt(self) -> bool:
         """Whether an image that was built here gives way to a newer one."""
         return bool(self.ways and self.found.image_id)

@@ -181,21 +181,18 @@ class Run:
         raise ImageError("\n".join(errors))
 
     def _load(self, task: Task, say: Callable[[str], None]) -> None:
-        assert task.recipe is not None
-        path = self._archive(task.reference, task.recipe)
+        path = self._archive(task.reference, task.the_recipe)
         say(f"loading {path}")
-        Images().load(path, task.reference, task.recipe.hash)
+        Images().load(path, task.reference, task.the_recipe.hash)
 
     def _build(self, task: Task, say: Callable[[str], None]) -> None:
-        assert task.recipe is not None
         with self._tools, Talker(self._say) as tell:
             ensure_tools(tell)
-        Builder(self._request.settings, Images(), say).build(task.reference, task.recipe)
+        Builder(self._request.settings, Images(), say).build(task.reference, task.the_recipe)
 
     def _save(self, task: Task, say: Callable[[str], None]) -> None:
         """Archive the image; archives of its earlier recipes go."""
-        assert task.recipe is not None
-        path = self._archive(task.reference, task.recipe)
+        path = self._archive(task.reference, task.the_recipe)
         say(f"saving to {path}")
         os.makedirs(self._request.archive_dir, mode=0o755, exist_ok=True)
         Images().save(task.reference, path)

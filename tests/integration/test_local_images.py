@@ -178,8 +178,8 @@ def files_of(reference: str) -> dict[str, bytes]:
     finally:
         docker("rm", container)
     with tarfile.open(fileobj=io.BytesIO(exported.stdout)) as archive:
-        members = [member for member in archive if member.isreg()]
-        return {member.name: archive.extractfile(member).read() for member in members}  # type: ignore[union-attr]
+        opened = {member.name: archive.extractfile(member) for member in archive if member.isreg()}
+        return {name: stream.read() for name, stream in opened.items() if stream}
 
 
 def test_the_life_of_an_image(box: Box) -> None:
