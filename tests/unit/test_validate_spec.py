@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime
 import random
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -259,6 +260,39 @@ def test_the_defaults_of_a_role_are_good(role: str) -> None:
 )
 def test_the_inventories_are_good(path: Any) -> None:
     assert found({**site(), **yaml.safe_load(path.read_text())}) == []
+
+
+def _examples() -> list[Any]:
+    """Every YAML block of the pages that sets variables of ours."""
+    known = {name for spec in SPECS.values() for name in spec.get("options") or {}}
+    pages = [
+        ROOT / "README.md",
+        *sorted(ROOT.glob("docs/**/*.md")),
+        *sorted(ROOT.glob("roles/*/README.md")),
+    ]
+    blocks = [
+        (page.relative_to(ROOT), yaml.safe_load(block))
+        for page in pages
+        for block in re.findall(r"```ya?ml\n(.*?)```", page.read_text(), re.DOTALL)
+    ]
+    return [
+        (page, block) for page, block in blocks if isinstance(block, dict) and known & set(block)
+    ]
+
+
+def _evaluated(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _evaluated(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_evaluated(inner) for inner in value]
+    return UNKNOWN if "{{" in str(value) else value
+
+
+@pytest.mark.parametrize(("page", "block"), _examples())
+def test_what_the_pages_tell_people_to_write_is_good(page: Any, block: dict[str, Any]) -> None:
+    ours = tuple(block)
+    every = found({**site(), **_evaluated(block)}, names=ours)
+    assert [one for one in every if one.path.startswith(ours)] == [], page
 
 
 def _leaves(
