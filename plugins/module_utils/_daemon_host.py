@@ -211,13 +211,13 @@ class Host:
         return [name for name in names if self._run(["rpm", "-q", name])[0] != 0]
 
     def sources(self) -> str:
-        """Return the texts of all package sources."""
+        """Return the texts of all package sources that are not the role's own, which it replaces."""
         paths = [
             "/etc/apt/sources.list",
             *glob.glob("/etc/apt/sources.list.d/*"),
             *glob.glob("/etc/yum.repos.d/*.repo"),
         ]
-        return "\n".join(read(path) or "" for path in sorted(paths) if os.path.isfile(path))
+        return "\n".join(read(path) or "" for path in sorted(paths) if "/gpubox-" not in path)
 
     def enabled(self) -> bool:
         """Tell whether the engine starts with the box; without an init system nothing does."""

@@ -150,7 +150,9 @@ engine:
   sample: {version: 26.1.5, compose: 2.26.1, buildx: 0.13.1, local: true}
 """
 
+import json
 import os
+import re
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
@@ -192,6 +194,10 @@ def run(module: AnsibleModule) -> dict[str, Any]:
             "docker_host needs root on this host to install and set up Docker Engine. "
             "Set ansible_become: true for it (and ansible_become_password, if sudo asks for one)."
         )
+    # Credentials inside URLs, of a proxy say, are shown nowhere, also not among the arguments at -vvv.
+    module.no_log_values.update(
+        re.findall(r"//[^/@\s\"]*:([^/@\s\"]+)@", json.dumps(module.params["config"]))
+    )
     host = Host(lambda argv, data: module.run_command(argv, data=data, handle_exceptions=False))
     changes = Changes(module.check_mode)
     seen, params = look(host), module.params
