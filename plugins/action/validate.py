@@ -162,7 +162,7 @@ class _Evaluation:
         if undefined:
             meant = did_you_mean(undefined[1], self._variables, cutoff=0.8)
             cure = meant or f"Define {undefined[1]}, or correct the name."
-        if "vault" in str(error).lower() and not undefined:
+        elif re.search(r"vault secret|vault password|decrypt", str(error), re.IGNORECASE):
             cure = "Give the vault's password (--vault-password-file or --ask-vault-pass)."
         self.faults.append(
             Fault(path, "", f"It cannot be evaluated: {str(error).splitlines()[0]}", cure)
