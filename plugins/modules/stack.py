@@ -172,20 +172,20 @@ from dataclasses import fields
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
-from ansible_collections.gpubox.llm.plugins.module_utils._compose import (
-    ComposeError,
-    Engine,
-    EngineError,
-)
 from ansible_collections.gpubox.llm.plugins.module_utils._progress import Progress
-from ansible_collections.gpubox.llm.plugins.module_utils._stack import DefinitionError
-from ansible_collections.gpubox.llm.plugins.module_utils._stack_apply import (
+from ansible_collections.gpubox.llm.plugins.module_utils._stack.apply import (
     Apply,
     StackError,
     take_down,
 )
-from ansible_collections.gpubox.llm.plugins.module_utils._stack_home import LockTimeout, StackHome
-from ansible_collections.gpubox.llm.plugins.module_utils._stack_plan import Plan, Planner, Request
+from ansible_collections.gpubox.llm.plugins.module_utils._stack.engine import (
+    ComposeError,
+    Engine,
+    EngineError,
+)
+from ansible_collections.gpubox.llm.plugins.module_utils._stack.home import LockTimeout, StackHome
+from ansible_collections.gpubox.llm.plugins.module_utils._stack.plan import Plan, Planner, Request
+from ansible_collections.gpubox.llm.plugins.module_utils._stack.service import DefinitionError
 
 yaml: Any
 try:

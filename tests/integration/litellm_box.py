@@ -16,10 +16,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.gpubox.llm.plugins.module_utils._stack import DEFAULTS, merge
+from ansible.plugins.loader import init_plugin_loader
+from ansible.utils.collection_loader import AnsibleCollectionConfig
+from ansible_collections.gpubox.llm.plugins.module_utils._stack.service import DEFAULTS, merge
 
+from tests.repository import ROOT
 from tests.rig.commands import run
 from tests.unit.litellm_rendered import secret, service
+
+if not AnsibleCollectionConfig.collection_finder:  # once per process: lookups by their full names
+    init_plugin_loader([str(ROOT / "collections")])
 
 MASTER_KEY = "sk-canary-master-5f2b9c"
 PROMPT = "canary-prompt-7c1e"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from ansible_collections.gpubox.llm.plugins.module_utils._stack import (
+from ansible_collections.gpubox.llm.plugins.module_utils._stack.service import (
     Container,
     DefinitionError,
     Network,

@@ -18,20 +18,20 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from ansible_collections.gpubox.llm.plugins.module_utils._compose import ComposeError, Engine
-from ansible_collections.gpubox.llm.plugins.module_utils._preflight import preflight
-from ansible_collections.gpubox.llm.plugins.module_utils._stack import (
-    SECRETS_DIR,
-    Container,
-    Service,
-    Step,
-)
-from ansible_collections.gpubox.llm.plugins.module_utils._stack_home import StackHome, write_tree
-from ansible_collections.gpubox.llm.plugins.module_utils._stack_plan import (
+from ansible_collections.gpubox.llm.plugins.module_utils._stack.engine import ComposeError, Engine
+from ansible_collections.gpubox.llm.plugins.module_utils._stack.home import StackHome, write_tree
+from ansible_collections.gpubox.llm.plugins.module_utils._stack.plan import (
     NEW_CONTAINER,
     Plan,
     Request,
     loaded_record,
+)
+from ansible_collections.gpubox.llm.plugins.module_utils._stack.preflight import preflight
+from ansible_collections.gpubox.llm.plugins.module_utils._stack.service import (
+    SECRETS_DIR,
+    Container,
+    Service,
+    Step,
 )
 
 __all__ = ["Apply", "StackError", "take_down"]

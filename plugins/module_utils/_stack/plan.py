@@ -16,8 +16,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ansible_collections.gpubox.llm.plugins.module_utils._compose import Engine
-from ansible_collections.gpubox.llm.plugins.module_utils._stack import (
+from ansible_collections.gpubox.llm.plugins.module_utils._stack.engine import Engine
+from ansible_collections.gpubox.llm.plugins.module_utils._stack.home import (
+    StackHome,
+    generate_secret,
+)
+from ansible_collections.gpubox.llm.plugins.module_utils._stack.service import (
     Container,
     DefinitionError,
     Network,
@@ -29,10 +33,6 @@ from ansible_collections.gpubox.llm.plugins.module_utils._stack import (
     merge,
     network_name,
     plan_service,
-)
-from ansible_collections.gpubox.llm.plugins.module_utils._stack_home import (
-    StackHome,
-    generate_secret,
 )
 
 __all__ = ["NEW_CONTAINER", "Plan", "Planner", "Request", "loaded_record"]

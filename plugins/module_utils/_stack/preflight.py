@@ -12,7 +12,7 @@ import socket
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ansible_collections.gpubox.llm.plugins.module_utils._stack import (
+from ansible_collections.gpubox.llm.plugins.module_utils._stack.service import (
     Container,
     DefinitionError,
     Network,

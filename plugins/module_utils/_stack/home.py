@@ -29,7 +29,7 @@ import time
 from collections.abc import Mapping
 from typing import Any, Callable
 
-from ansible_collections.gpubox.llm.plugins.module_utils._stack import Service
+from ansible_collections.gpubox.llm.plugins.module_utils._stack.service import Service
 
 __all__ = ["LockTimeout", "StackHome", "generate_secret"]
 
@@ -301,7 +301,11 @@ def _differing(directory: str | None, wanted: Mapping[str, str], uid: int) -> li
 def _named_volumes(service: Mapping[str, Any]) -> list[str]:
     names = []
     for mount in service.get("volumes") or []:
-        source = mount.get("source", "") if isinstance(mount, Mapping) else str(mount).split(":")[0]
+        source = (
+            mount.get("source", "")
+            if isinstance(mount, Mapping)
+            else str(mount).split(":", maxsplit=1)[0]
+        )
         is_bind = source.startswith(("/", ".", "~")) or (
             isinstance(mount, Mapping) and mount.get("type") != "volume"
         )

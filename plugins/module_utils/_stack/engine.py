@@ -18,7 +18,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any, Callable
 
-from ansible_collections.gpubox.llm.plugins.module_utils._stack import (
+from ansible_collections.gpubox.llm.plugins.module_utils._stack.service import (
     LABEL_HASH,
     LABEL_SERVICE,
     Container,
@@ -313,6 +313,7 @@ class Engine:
         )
         command += [f"--env={name}={value}" for name, value in pairs]
         command += ["--entrypoint", service.validate[0], service.image, *service.validate[1:]]
+        # pylint: disable-next=ansible-bad-function  run_command belongs to a module; this is none
         done = subprocess.run(
             command,
             stdout=subprocess.PIPE,
@@ -344,6 +345,7 @@ class Engine:
         environment = {
             name: value for name, value in os.environ.items() if not name.startswith("COMPOSE_")
         }
+        # pylint: disable-next=ansible-bad-function  run_command shows nothing until the end
         process = subprocess.Popen(
             command,
             stdin=subprocess.PIPE,

@@ -42,7 +42,7 @@ LABEL_HASH = "gpubox.llm.hash"
 LABEL_SERVICE = "gpubox.llm.service"
 SECRETS_DIR = "/run/secrets"
 
-# What every container gets unless its definition says otherwise (hardening: docs/guide/stack.md).
+# What every container gets unless its definition says otherwise (hardening: docs/services.md).
 DEFAULTS: Mapping[str, Any] = {
     "restart": "unless-stopped",
     "read_only": True,
@@ -314,7 +314,7 @@ def _limits(compose: Mapping[str, Any]) -> dict[str, Any]:
         "memory": parse_size(compose.get("mem_limit")),
         "pids": int(compose.get("pids_limit") or 0),
         "cpus": round(float(compose.get("cpus") or 0), 3),
-        "restart": str(compose.get("restart") or "no").split(":")[0],
+        "restart": str(compose.get("restart") or "no").split(":", maxsplit=1)[0],
     }
 
 
