@@ -24,6 +24,7 @@ __all__ = [
     "Recipe",
     "Task",
     "cure",
+    "last_lines",
     "plan",
     "refusals",
     "short",
@@ -177,6 +178,7 @@ class PullProgress:
         return f"pulling, {percent} % of {total / 1e6:.0f} MB"
 
 
+# The first that fits counts: a program that cannot reach its server often says last that nothing was found there.
 CURES = (
     (
         r"no space left|enough free space|disk quota",
@@ -189,6 +191,14 @@ CURES = (
         "local_images_ca_file.",
     ),
     (
+        r"could ?n.t resolve|temporary failure|failed to lookup|dns error|could not connect|unable to connect"
+        r"|connection (refused|failed|timed out|reset)|connect timed out|network is unreachable|newconnectionerror"
+        r"|error sending request|read timed out|timed out",
+        "The box must reach the Debian mirror {mirror} and the Python index {index}. Set local_images_debian_mirror, "
+        "local_images_pip_index_url or local_images_http_proxy and local_images_https_proxy to ones it reaches, or "
+        "put images saved on another box into local_images_archive_dir.",
+    ),
+    (
         r"version '[^']*' for '[^']*' was not found|unable to locate package|no (matching distribution|version of)"
         r"|no solution found|unsatisfiable",
         "The mirror no longer has the pinned version. Point local_images_debian_mirror at a snapshot of Debian (or "
@@ -199,14 +209,6 @@ CURES = (
         "The mirror or index serves something else than what is pinned: try again later, or use another one.",
     ),
     (
-        r"could ?n.t resolve|temporary failure|failed to lookup|dns error|could not connect|unable to connect"
-        r"|connection (refused|failed|timed out|reset)|connect timed out|network is unreachable|newconnectionerror"
-        r"|error sending request|read timed out|timed out",
-        "The box must reach the Debian mirror {mirror} and the Python index {index}. Set local_images_debian_mirror, "
-        "local_images_pip_index_url or local_images_http_proxy and local_images_https_proxy to ones it reaches, or "
-        "put images saved on another box into local_images_archive_dir.",
-    ),
-    (
         r"no_pubkey|not signed|is not signed|invalid signature|missing key",
         "Use a mirror of Debian that is signed by Debian's own archive key.",
     ),
@@ -215,6 +217,19 @@ CURES = (
         "Look whether local_images_debian_mirror ({mirror}) is the address of a Debian mirror.",
     ),
 )
+
+
+def last_lines(lines: Iterable[str], count: int = 8) -> list[str]:
+    """The end of what a build said, without what only says that it said it, and retries told once."""
+    kept: list[str] = []
+    before = ""
+    for line in lines:
+        alike = re.sub(r"0x\w+|\d+", "#", line)
+        noise = line.startswith(("I: ", "==> ", "E: mmdebstrap failed")) or "hook.sh" in line
+        if not noise and alike != before:
+            kept.append(line)
+        before = alike
+    return kept[-count:]
 
 
 def cure(output: str, **places: str) -> str:

@@ -29,6 +29,7 @@ from ansible_collections.gpubox.llm.plugins.module_utils._images import (
     ImageError,
     Recipe,
     cure,
+    last_lines,
 )
 from ansible_collections.gpubox.llm.plugins.module_utils._images_engine import Images
 
@@ -36,7 +37,6 @@ __all__ = ["PREFIX", "Builder", "Settings", "Talker", "ensure_tools"]
 
 CHUNK = 1 << 20
 TELL_EVERY_SECONDS = 10
-LAST_LINES = 8
 PREFIX = "gpubox-images-"
 SYSTEM_BUNDLE = "/etc/ssl/certs/ca-certificates.crt"
 OPTIONS = (
@@ -164,7 +164,7 @@ def ensure_tools(say: Callable[[str], None]) -> None:
         )
         if command is install and done.returncode == 0:
             return
-    lines = done.stdout.decode(errors="replace").splitlines()[-LAST_LINES:]
+    lines = last_lines(done.stdout.decode(errors="replace").splitlines())
     raise ImageError(
         "mmdebstrap, which builds the images, cannot be installed. apt-get said:\n  "
         + "\n  ".join(lines)
@@ -246,10 +246,9 @@ class Builder:
         raise self._failure(trouble)
 
     def _failure(self, trouble: BaseException | None) -> ImageError:
-        lines = [line for line in self._lines if not line.startswith(("I: ", "==> "))]
-        said = lines[-LAST_LINES:] or [str(trouble)]
+        said = last_lines(self._lines) or [str(trouble)]
         advice = cure(
-            "\n".join(lines) or str(trouble),
+            "\n".join(said),
             mirror=_public(self._settings.mirror),
             index=_public(self._settings.pip_index_url) or "https://pypi.org/simple",
             work_dir=self._settings.work_dir,

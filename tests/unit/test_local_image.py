@@ -21,6 +21,7 @@ from ansible_collections.gpubox.llm.plugins.module_utils._images import (
     PullProgress,
     Recipe,
     cure,
+    last_lines,
     plan,
     refusals,
 )
@@ -243,12 +244,21 @@ def test_a_pull_tells_every_tenth_once_for_all_layers_together() -> None:
         ("THESE PACKAGES DO NOT MATCH THE HASHES FROM", "something else than what is pinned"),
         ("GPG error: NO_PUBKEY 123", "signed by Debian's own"),
         ("E: 404  Not Found [IP: 127.0.0.1]", "address of a Debian mirror"),
+        ("Connection refused\nERROR: No matching distribution found for uv", "Python index"),
+        ("ERROR: No matching distribution found for uv", "no longer has the pinned version"),
         ("mkdir: cannot create directory", "-vvv"),
     ],
 )
 def test_a_failed_build_says_what_to_do(output: str, advice: str) -> None:
     said = cure(output, mirror="http://m/debian", index="http://i/simple", work_dir="/build")
     assert advice in said
+
+
+def test_of_many_lines_the_telling_ones_are_shown() -> None:
+    lines = ["I: extracting archives...", "==> fetching", *(f"line {'x' * n}" for n in range(9))]
+    retries = [f"WARNING: Retrying (total={n}) <object at 0x7f{n}>" for n in range(4)]
+    noise = ["E: setup failed: E: command failed: sh /x/hook.sh", "E: mmdebstrap failed to run"]
+    assert last_lines([*lines, *retries, *noise], 3) == [lines[-2], lines[-1], retries[0]]
 
 
 def test_passwords_in_addresses_are_not_shown() -> None:
