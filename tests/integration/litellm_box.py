@@ -101,7 +101,10 @@ class Box:
         networks = {name: {"internal": name != "egress"} for name in compose["networks"]}
         project = {"services": {"litellm": compose}, "networks": networks}
         (self.directory / "compose.json").write_text(json.dumps(project).replace("$", "$$"))
-        self.compose("up", "--detach", "--wait")
+        try:
+            self.compose("up", "--detach", "--wait")
+        except RuntimeError as error:
+            raise RuntimeError(f"{error}\n{self.log()}") from error
         inspect = json.loads(run("docker", "inspect", self.container))[0]
         address = inspect["NetworkSettings"]["Networks"][f"{self.project}_app"]["IPAddress"]
         self.url = f"http://{address}:4000"

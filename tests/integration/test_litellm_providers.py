@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import subprocess
 from typing import TYPE_CHECKING, Any
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 SAID = "".join(WORDS)
 FALLBACK = "Hello from the mock"
 PROVIDER_KEY = "canary-provider-key-90d1"
+UNKNOWN_KEYS = ["sk-canary-unknown-key", "canary-without-prefix"]
 CLOSED_PORT = 9
 
 
@@ -258,10 +260,14 @@ def test_a_client_brings_no_address_and_no_credential_for_a_provider(
     assert providers.calls[before:] == []
 
 
-def test_an_unknown_key_is_refused(box: Box) -> None:
-    answer = box.chat("mock", key="sk-canary-unknown-key")
-    assert answer.status == 401
-    assert answer.json["error"]["message"] == "This gateway does not know the key."
+@pytest.mark.parametrize(
+    ("key", "said"),
+    [(key, "This gateway does not know the key.") for key in UNKNOWN_KEYS]
+    + [("", "No API key was sent, or not as Authorization: Bearer <key>.")],
+)
+def test_an_unknown_key_is_refused(box: Box, key: str, said: str) -> None:
+    answer = box.chat("mock", key=key)
+    assert (answer.status, answer.json["error"]["message"]) == (401, said)
 
 
 def test_an_unknown_model_is_refused(box: Box) -> None:
@@ -307,23 +313,23 @@ def test_a_failure_leaves_one_line_with_the_status_that_the_client_got(box: Box)
     assert line["status"] == answer.status
 
 
-def test_an_unknown_key_leaves_one_line_with_its_hash(box: Box) -> None:
+@pytest.mark.parametrize("key", UNKNOWN_KEYS)
+def test_an_unknown_key_leaves_one_line_with_its_hash(box: Box, key: str) -> None:
     def refused() -> list[dict[str, Any]]:
         requests = [json.loads(x) for x in box.log().splitlines() if '"event": "request"' in x]
         return [request for request in requests if request["status"] == 401]
 
     before = len(refused())
-    box.chat("mock", key="sk-canary-unknown-key")
+    box.chat("mock", key=key)
     (line,) = refused()[before:]
-    assert line["key"].startswith("sha256:")
-    assert len(line["key"]) == len("sha256:") + 12
+    assert line["key"] == f"sha256:{hashlib.sha256(key.encode()).hexdigest()[:12]}"
 
 
 def test_the_log_holds_no_key_and_no_prompt_and_is_lines_of_json(box: Box) -> None:
     box.chat("hopeless", num_retries=0)  # its provider repeats the prompt in its error
     box.request(f"/v1/models?key={MASTER_KEY}")
     log = box.log()
-    for canary in (PROMPT, PROVIDER_KEY, MASTER_KEY, "sk-canary-unknown-key", SAID):
+    for canary in (PROMPT, SAID, PROVIDER_KEY, MASTER_KEY, *UNKNOWN_KEYS):
         assert canary not in log
     start = log.index('{"')
     requests = [line for line in log[start:].splitlines() if "request" in line]

@@ -9,6 +9,7 @@ LiteLLM loads this file as a callback (``litellm_settings.callbacks``) and calls
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 import os
@@ -33,6 +34,16 @@ FALLBACK_FIELDS = (
     "content_policy_fallbacks",
     "router_settings_override",
 )
+
+NO_KEY = "No API key was sent, or not as Authorization: Bearer <key>."
+# How some of LiteLLM's refusals begin, and what they are answered with; nothing said means its own first sentence.
+# Without a database only the master key exists, and LiteLLM answers all others 400 "No connected db."
+REFUSALS: dict[str, tuple[int, str]] = {
+    "No connected db": (401, "This gateway does not know the key."),
+    "No api key passed in": (401, NO_KEY),
+    "Malformed API Key": (401, NO_KEY),
+    "Rejected Request": (400, ""),
+}
 
 # LiteLLM's own lines about a request that failed, for which there is a better one here.
 REPEATED = re.compile(r"\(\): Exception occured - |Error occurred while trying to do fallbacks - ")
@@ -164,18 +175,21 @@ def _brings_key(value: Any) -> bool:
 
 def _refusal(exception: Exception) -> HTTPException | None:
     """A better answer than LiteLLM's own, where it has none."""
-    if getattr(exception, "type", "") == "no_db_connection" and "DATABASE_URL" not in os.environ:
-        # Without a database only the master key exists; LiteLLM answers all others 400 "No connected db."
-        return HTTPException(401, "This gateway does not know the key.")
-    if isinstance(exception, ValueError) and str(exception).startswith("Rejected Request"):
-        return HTTPException(400, str(exception).split(". ")[0])
+    said = str(getattr(exception, "message", exception))
+    for begins, (status, answer) in REFUSALS.items():
+        if said.startswith(begins):
+            return HTTPException(status, answer or said.split(". ", maxsplit=1)[0])
     return None
 
 
 def _key(alias: str | None, hashed: str | None) -> str | None:
+    if alias or not hashed:
+        return alias or None
     if hashed == MASTER_KEY:
         return "master"
-    return alias or (f"sha256:{hashed[:12]}" if hashed else None)
+    if not re.fullmatch("[0-9a-f]{64}", hashed):  # LiteLLM hashes only what begins with sk-
+        hashed = hashlib.sha256(hashed.encode()).hexdigest()
+    return f"sha256:{hashed[:12]}"
 
 
 def _status(exception: Exception) -> int:
