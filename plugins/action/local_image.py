@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from ansible.utils.display import Display
-from ansible_collections.gpubox.llm.plugins.module_utils._images import refusals
+from ansible_collections.gpubox.llm.plugins.module_utils._images.decide import refusals
 from ansible_collections.gpubox.llm.plugins.plugin_utils.live import LiveAction
 
 

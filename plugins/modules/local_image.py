@@ -151,14 +151,14 @@ import traceback
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.gpubox.llm.plugins.module_utils._images import (
+from ansible_collections.gpubox.llm.plugins.module_utils._images.apply import Request, Run
+from ansible_collections.gpubox.llm.plugins.module_utils._images.build import Settings
+from ansible_collections.gpubox.llm.plugins.module_utils._images.decide import (
     ImageError,
     Recipe,
     Task,
     refusals,
 )
-from ansible_collections.gpubox.llm.plugins.module_utils._images_build import Settings
-from ansible_collections.gpubox.llm.plugins.module_utils._images_run import Request, Run
 from ansible_collections.gpubox.llm.plugins.module_utils._progress import Progress
 
 OPTIONS: dict[str, dict[str, Any]] = {

@@ -14,16 +14,18 @@ from unittest.mock import Mock
 import pytest
 import yaml
 from ansible_collections.gpubox.llm.plugins.action import local_image as action
-from ansible_collections.gpubox.llm.plugins.module_utils import _images_build
-from ansible_collections.gpubox.llm.plugins.module_utils._images import (
+from ansible_collections.gpubox.llm.plugins.module_utils._images import build
+from ansible_collections.gpubox.llm.plugins.module_utils._images.decide import (
     Found,
     ImageError,
-    PullProgress,
     Recipe,
-    cure,
-    last_lines,
     plan,
     refusals,
+)
+from ansible_collections.gpubox.llm.plugins.module_utils._images.words import (
+    PullProgress,
+    cure,
+    last_lines,
 )
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -262,14 +264,14 @@ def test_of_many_lines_the_telling_ones_are_shown() -> None:
 
 
 def test_passwords_in_addresses_are_not_shown() -> None:
-    hidden = _images_build._public("Err http://user:secret@mirror.example/debian sid")
+    hidden = build._public("Err http://user:secret@mirror.example/debian sid")
     assert hidden == "Err http://***@mirror.example/debian sid"
 
 
 def test_a_build_sees_nothing_of_the_box_but_what_it_needs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "canary")
     monkeypatch.setenv("https_proxy", "http://proxy:3128")
-    settings = _images_build.Settings("http://m", "keys", "/build", pip_index_url="http://i")
+    settings = build.Settings("http://m", "keys", "/build", pip_index_url="http://i")
     environment = settings.environment("/work")
     assert "canary" not in str(environment)
     assert environment["HTTPS_PROXY"] == "http://proxy:3128"
@@ -284,8 +286,8 @@ def test_the_proxy_of_the_box_s_apt_is_used_too(
     monkeypatch.setenv("APT_CONFIG", str(tmp_path / "apt.conf"))
     for name in ("http_proxy", "HTTP_PROXY"):
         monkeypatch.delenv(name, raising=False)
-    assert _images_build._apt_proxy("http_proxy") == "http://apt-proxy:3142"
-    assert _images_build._apt_proxy("no_proxy") == ""
+    assert build._apt_proxy("http_proxy") == "http://apt-proxy:3142"
+    assert build._apt_proxy("no_proxy") == ""
 
 
 def test_the_ca_of_a_company_is_added_to_those_of_the_box(
@@ -293,15 +295,15 @@ def test_the_ca_of_a_company_is_added_to_those_of_the_box(
 ) -> None:
     for name in ("system", "company"):
         (tmp_path / name).write_text(f"{name} CA")
-    monkeypatch.setattr(_images_build, "SYSTEM_BUNDLE", str(tmp_path / "system"))
-    settings = _images_build.Settings("http://m", "k", "/b", ca_file=str(tmp_path / "company"))
+    monkeypatch.setattr(build, "SYSTEM_BUNDLE", str(tmp_path / "system"))
+    settings = build.Settings("http://m", "k", "/b", ca_file=str(tmp_path / "company"))
     assert settings.certificates() == "system CA\ncompany CA"
 
 
 def test_a_long_step_is_told_again_with_its_age(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_images_build, "TELL_EVERY_SECONDS", 1)
+    monkeypatch.setattr(build, "TELL_EVERY_SECONDS", 1)
     said: list[str] = []
-    with _images_build.Talker(said.append, "web:1") as talker:
+    with build.Talker(said.append, "web:1") as talker:
         talker("unpacking packages")
         time.sleep(1.5)
     assert said == ["web:1: unpacking packages", "web:1: still unpacking packages (1 s)"]

@@ -10,13 +10,13 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from .._stack.service import DEFINITION_KEYS
 from ._fault import UNKNOWN, Fault, did_you_mean, fault, listing
 from ._site import NAME, Rule, Site, given, strings
 
 __all__ = ["RULES"]
 
 _RELATIVE = re.compile(r"^(?!/)(?!(.*/)?\.\.?(/|\Z))[^\0\r\n]+\Z")
-_DEFINITION = ("compose", "files", "files_dir", "secrets", "reload", "validate")
 _NOT_IN_COMPOSE: Mapping[str, str] = {
     "build": "Build the image elsewhere and name it in image.",
     "container_name": "Remove it; more names on the networks go into networks.<name>.aliases.",
@@ -56,12 +56,14 @@ def own_services(site: Site) -> Iterator[Fault]:
 
 def _definition_keys(path: str, definition: Mapping[str, Any]) -> Iterator[Fault]:
     for key in definition:
-        if key not in _DEFINITION:
-            cure = did_you_mean(key, _DEFINITION) or "Move what Compose understands below compose."
+        if key not in DEFINITION_KEYS:
+            cure = (
+                did_you_mean(key, DEFINITION_KEYS) or "Move what Compose understands below compose."
+            )
             yield fault(
                 f"{path}.{key}",
                 UNKNOWN,
-                f"There is no such key here; the keys are {listing(_DEFINITION)}.",
+                f"There is no such key here; the keys are {listing(DEFINITION_KEYS)}.",
                 cure,
             )
     compose = definition.get("compose")

@@ -313,7 +313,8 @@ class Engine:
         )
         command += [f"--env={name}={value}" for name, value in pairs]
         command += ["--entrypoint", service.validate[0], service.image, *service.validate[1:]]
-        # pylint: disable-next=ansible-bad-function  run_command belongs to a module; this is none
+        # This is no module, whose run_command pylint would have.
+        # pylint: disable-next=ansible-bad-function
         done = subprocess.run(
             command,
             stdout=subprocess.PIPE,
@@ -345,7 +346,8 @@ class Engine:
         environment = {
             name: value for name, value in os.environ.items() if not name.startswith("COMPOSE_")
         }
-        # pylint: disable-next=ansible-bad-function  run_command shows nothing until the end
+        # A module's run_command would show nothing until the end.
+        # pylint: disable-next=ansible-bad-function
         process = subprocess.Popen(
             command,
             stdin=subprocess.PIPE,

@@ -21,6 +21,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 __all__ = [
+    "DEFINITION_KEYS",
     "LABEL_HASH",
     "LABEL_SERVICE",
     "Container",
@@ -55,7 +56,7 @@ DEFAULTS: Mapping[str, Any] = {
 _NAME = re.compile(r"^[a-z0-9][a-z0-9_-]*$")
 _USER = re.compile(r"^(\d+):(\d+)$")
 _RELATIVE = re.compile(r"^(?!/)(?!.*(^|/)\.\.?(/|$))[^\0]+$")
-_DEFINITION_KEYS = {"compose", "files", "files_dir", "secrets", "reload", "validate"}
+DEFINITION_KEYS = ("compose", "files", "files_dir", "secrets", "reload", "validate")
 _FORBIDDEN = {"build", "container_name", "env_file", "secrets", "configs"}
 
 
@@ -184,8 +185,8 @@ def _faults(name: str, definition: Mapping[str, Any]) -> Iterator[str]:
     """What is wrong with a definition, and what to do about it."""
     if not _NAME.match(name):
         yield "a service name has lower-case letters, digits, '-' and '_' only"
-    for key in sorted(set(definition) - _DEFINITION_KEYS):
-        yield f"unknown key {key!r}; known are {', '.join(sorted(_DEFINITION_KEYS))}"
+    for key in sorted(set(definition) - set(DEFINITION_KEYS)):
+        yield f"unknown key {key!r}; known are {', '.join(DEFINITION_KEYS)}"
     for path in [*(definition.get("files") or {}), *(definition.get("secrets") or {})]:
         if not _RELATIVE.match(path):
             yield f"file name {path!r} must be relative and stay inside its directory"

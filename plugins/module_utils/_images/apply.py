@@ -18,25 +18,25 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any, Callable
 
-from ansible_collections.gpubox.llm.plugins.module_utils._images import (
-    Found,
-    ImageError,
-    Recipe,
-    Task,
-    plan,
-    short,
-)
-from ansible_collections.gpubox.llm.plugins.module_utils._images_build import (
+from ansible_collections.gpubox.llm.plugins.module_utils._images.build import (
     PREFIX,
     Builder,
     Settings,
     Talker,
     ensure_tools,
 )
-from ansible_collections.gpubox.llm.plugins.module_utils._images_engine import (
+from ansible_collections.gpubox.llm.plugins.module_utils._images.decide import (
+    Found,
+    ImageError,
+    Recipe,
+    Task,
+    plan,
+)
+from ansible_collections.gpubox.llm.plugins.module_utils._images.engine import (
     Images,
     registry_answers,
 )
+from ansible_collections.gpubox.llm.plugins.module_utils._images.words import short
 
 __all__ = ["LOCK", "Request", "Run"]
 

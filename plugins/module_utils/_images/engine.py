@@ -14,12 +14,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Callable
 
 from ansible.module_utils.urls import open_url
-from ansible_collections.gpubox.llm.plugins.module_utils._images import (
+from ansible_collections.gpubox.llm.plugins.module_utils._images.decide import (
     LABEL,
     Found,
     ImageError,
-    PullProgress,
 )
+from ansible_collections.gpubox.llm.plugins.module_utils._images.words import PullProgress
 
 __all__ = ["Images", "registry_answers"]
 

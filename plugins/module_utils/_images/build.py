@@ -24,14 +24,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Callable
 
-from ansible_collections.gpubox.llm.plugins.module_utils._images import (
+from ansible_collections.gpubox.llm.plugins.module_utils._images.decide import (
     LABEL,
     ImageError,
     Recipe,
-    cure,
-    last_lines,
 )
-from ansible_collections.gpubox.llm.plugins.module_utils._images_engine import Images
+from ansible_collections.gpubox.llm.plugins.module_utils._images.engine import Images
+from ansible_collections.gpubox.llm.plugins.module_utils._images.words import cure, last_lines
 
 __all__ = ["PREFIX", "Builder", "Settings", "Talker", "ensure_tools"]
 
@@ -217,7 +216,7 @@ class Builder:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             env=self._settings.environment(work),
-            close_fds=False,  # it inherits the lock: see _images_run
+            close_fds=False,  # it inherits the lock: see apply
         )
         source = f"deb [signed-by={work}/keys.asc] {self._settings.mirror} {recipe.suite} main\n"
         return self._import(process, source, config)
