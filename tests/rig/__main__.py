@@ -31,8 +31,10 @@ def main() -> None:
         _host(arguments.verb, Host(arguments.name), arguments.registry)
     elif arguments.thing == "images":
         stack_images.make()
+    elif arguments.verb == "up":
+        print(json.dumps(registry.up()))
     else:
-        print(json.dumps(registry.up() if arguments.verb == "up" else registry.down()))
+        registry.down()
 
 
 def _host(verb: str, host: Host, with_registry: bool) -> None:

@@ -38,7 +38,7 @@ def _build(version: str, target: Path) -> None:
         work.chmod(0o755)
         stamp = f"-s -w -X github.com/docker/compose/v2/internal.Version=v{version}"
         binary = Path(scratch) / "docker-compose"
-        command = ["nice", "go", "build", "-trimpath", "-ldflags", stamp, "-o", binary, "./cmd"]
-        run(*command, cwd=work)
+        build = ["nice", "go", "build", "-trimpath", "-ldflags", stamp, "-o"]
+        run(*build, binary, "./cmd", cwd=work)
         shutil.copy2(binary, target.with_suffix(".new"))
     target.with_suffix(".new").rename(target)
