@@ -12,7 +12,7 @@ import os
 import re
 import shutil
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from ansible_collections.gpubox.llm.plugins.module_utils import _daemon, _daemon_lan
@@ -113,9 +113,10 @@ def trust(host: Host, pem: str, changes: Changes) -> None:
     """Make the box trust the company's CA, or no longer trust one that is not given any more."""
     command, path, bundle = next((row for row in TRUST if shutil.which(row[0])), TRUST[0])
     text, mine = pem.strip() + "\n" if pem.strip() else None, read(path)
-    if text and "-----BEGIN CERTIFICATE-----" not in text:
+    if text and ("-----BEGIN CERTIFICATE-----" not in text or "PRIVATE KEY-----" in text):
         raise HostError(
-            "docker_host_ca_file: neither a PEM certificate nor a file on the controller that holds one."
+            f"docker_host_ca_file: {text.splitlines()[0][:60]!r} is neither PEM certificates nor a file on the controller "
+            "that holds them, and nothing else."
         )
     if text == mine and _trusted(bundle, text):
         return
@@ -232,13 +233,17 @@ def _write_config(host: Host, config: _Config, seen: Look, changes: Changes) -> 
             )
         except HostError as error:
             raise HostError(
-                f"dockerd refuses what {config.path} would say: {str(error).partition('failed: ')[2]}. Nothing was "
+                f"dockerd refuses what {config.path} would say: {_reason(error, config)}. Nothing was "
                 f"changed. Keys set here: {', '.join(sorted(config.wanted))} (docker_host_* variables). "
                 "A setting that dockerd also gets as a flag has to leave its unit or /etc/default/docker."
             ) from error
     secret = re.search(r"//[^/@\s\"]+@", after) is not None
     mode = os.stat(config.path).st_mode & 0o777 if config.text is not None else 0o644
     changes.file(config.path, config.text, after, 0o600 if secret else mode)
+
+
+def _reason(error: HostError, config: _Config) -> str:
+    return str(error).partition("failed: ")[2].replace("/dev/stdin", config.path)
 
 
 def _drive(
@@ -257,12 +262,17 @@ def _drive(
     reason = f" for {', '.join(why)}" if why else ""
     if not changes.act(f"{step} Docker Engine{reason}"):
         return
-    if step == "reload" or (step == "restart" and config.target.get("live-restore")):
-        # A restart of an engine that has live-restore on leaves the containers running: switch it on first.
-        host.reload()
-        _await_live_restore(bool(config.target.get("live-restore")))
     if step == "reload":
+        host.reload()
         return
+    info = seen.info or {}
+    if (
+        step == "restart"
+        and config.target.get("live-restore")
+        and not info.get("LiveRestoreEnabled")
+    ):
+        host.reload()  # live-restore leaves containers running over a restart: switch it on first
+        _wait(lambda: bool((Engine().get("/info") or {}).get("LiveRestoreEnabled")))
     try:
         host.start(timeout, seen.process)
     except HostError as error:
@@ -275,11 +285,9 @@ def _drive(
         ) from error
 
 
-def _await_live_restore(wanted: bool) -> None:
-    for _attempt in range(50):
-        info = Engine().get("/info")
-        if info and info.get("LiveRestoreEnabled") == wanted:
-            return
+def _wait(done: Callable[[], bool], seconds: float = 10) -> None:
+    end = time.time() + seconds
+    while not done() and time.time() < end:
         time.sleep(0.1)
 
 
@@ -344,11 +352,15 @@ def _remember(host: Host, config: _Config, step: str, changes: Changes) -> None:
 
 def _verify(config: _Config) -> None:
     """Fail when the engine, asked after all was done, still says otherwise."""
-    shown = _daemon.observed(Engine().get("/info") or {})
-    keys = [key for key in config.wanted if key in shown]
-    step, why = _daemon.decide(keys, config.target, _daemon.Loaded(None, shown))
-    if step != "none":
+    _wait(lambda: not _otherwise(config))
+    if why := _otherwise(config):
         raise HostError(
             f"Docker Engine does not take over {', '.join(why)} from {config.path}. Something that starts it overrides "
             "the file: look for flags of dockerd in its unit or in /etc/default/docker."
         )
+
+
+def _otherwise(config: _Config) -> Sequence[str]:
+    shown = _daemon.observed(Engine().get("/info") or {})
+    keys = [key for key in config.wanted if key in shown]
+    return _daemon.decide(keys, config.target, _daemon.Loaded(None, shown))[1]

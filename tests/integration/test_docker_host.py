@@ -269,10 +269,11 @@ def test_an_engine_that_stopped_is_started(box: Box) -> None:
             "docker_host_address_pools",
         ),
         ({"docker_host_daemon": {"no-such-key": 1}}, "no-such-key"),
-        ({"docker_host_ca_file": "-----BEGIN nothing"}, "docker_host_ca_file"),
+        ({"docker_host_ca_file": "-----BEGIN PRIVATE KEY-----"}, "docker_host_ca_file"),
+        ({"docker_host_ca_file": "/no/such.pem"}, "docker_host_ca_file: '/no/such.pem' is neither"),
         ({"docker_host_source": "snap"}, "docker_host_source"),
     ],
-    ids=["registry", "pool", "key", "ca", "source"],
+    ids=["registry", "pool", "key", "private", "ca", "source"],
 )
 def test_bad_input_is_refused_before_anything_changes(
     box: Box, variables: dict[str, Any], words: str
