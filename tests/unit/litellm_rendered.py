@@ -12,13 +12,10 @@ from typing import Any
 
 import yaml
 from ansible.parsing.dataloader import DataLoader
-from ansible.plugins.loader import init_plugin_loader
 from ansible.template import Templar, trust_as_template
 
 REPOSITORY = Path(__file__).parents[2]
 ROLE = REPOSITORY / "roles" / "litellm"
-
-init_plugin_loader([str(REPOSITORY / "collections")])  # lookups and tests by their full names
 
 
 @cache
@@ -33,7 +30,9 @@ def _templar(variables: dict[str, Any]) -> Templar:
 
 def service(**variables: Any) -> dict[str, Any]:
     """The definition that the role hands over, with ``variables`` set by a user."""
-    rendered: dict[str, Any] = _templar(variables).template(
+    read_models = _load("tasks/main.yml")[0]["ansible.builtin.set_fact"]
+    context = {**variables, **_templar(variables).template(read_models)}
+    rendered: dict[str, Any] = _templar(context).template(
         _load("vars/main.yml")["__litellm_service"]
     )
     return rendered

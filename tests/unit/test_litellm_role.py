@@ -317,6 +317,12 @@ def test_overrides_reach_single_keys() -> None:
     assert changed == untouched
 
 
+def test_a_callback_of_the_users_own_comes_on_top() -> None:
+    overrides = {"litellm_settings": {"callbacks": ["prometheus"]}}
+    settings = config(llm_models=[MOCK], litellm_config_overrides=overrides)["litellm_settings"]
+    assert settings["callbacks"] == ["gpubox.handler", "prometheus"]
+
+
 def test_environment_can_be_added_to_and_replaced() -> None:
     environment = service(
         llm_models=[MOCK], litellm_environment={"HTTPS_PROXY": "http://p:1", "LITELLM_LOG": "DEBUG"}
