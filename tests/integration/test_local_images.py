@@ -228,7 +228,7 @@ def test_the_life_of_an_image(box: Box) -> None:
     # The recipe changes: predicted, killed half way, and then really done.
     changed = {**wanted, "recipes": {name: recipe("mkdir /changed; touch /changed/yes")}}
     assert box.run(changed, "--check").data["rebuilt"] == [name]
-    process, _ = box.start(changed)
+    process, _rest = box.start(changed)
     wait_for(lambda: any(box.work.glob("*/mmdebstrap*")))
     kill_hard(process, f"mmdebstrap.*{box.work}")
     assert image(name)["Id"] == built["Id"]

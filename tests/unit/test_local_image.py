@@ -315,7 +315,7 @@ def test_a_long_step_is_told_again_with_its_age(monkeypatch: pytest.MonkeyPatch)
 def run_action(monkeypatch: pytest.MonkeyPatch, **arguments: Any) -> tuple[dict[str, Any], Mock]:
     call = Mock(return_value={"changed": False, "images": {}})
     monkeypatch.setattr(action.LiveAction, "run", call)
-    plugin = action.ActionModule(Mock(args=arguments), *[Mock() for _ in range(5)])
+    plugin = action.ActionModule(Mock(args=arguments), *[Mock() for _turn in range(5)])
     return plugin.run(task_vars={}), call
 
 
@@ -342,5 +342,5 @@ def test_bad_versions_are_refused_where_compose_pulls_too(monkeypatch: pytest.Mo
 
 
 def test_otherwise_the_box_is_called_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    _, call = run_action(monkeypatch, images=["a:1"], mode="auto")
+    _rest, call = run_action(monkeypatch, images=["a:1"], mode="auto")
     assert call.call_count == 1

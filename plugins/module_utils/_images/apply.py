@@ -115,10 +115,9 @@ class Run:
             where = "its registry does not give it"
         else:
             where = "llm_images: local asks no registry"
-        known = ", ".join(sorted(self._request.recipes)) or "nothing"
         return (
-            f"{task.reference}: not on this box, {where}, and no recipe builds it (there are recipes for {known}). "
-            "Use one of these versions, or load the image on the box (docker load), or make its registry reachable"
+            f"{task.reference}: not on this box, {where}, and no recipe builds it. Use a version that has one (the "
+            "role's own pin has), load the image on the box (docker load), or make its registry reachable"
         )
 
     # -- do --------------------------------------------------------------------------------------------------
