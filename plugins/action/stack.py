@@ -29,8 +29,8 @@ class ActionModule(LiveAction):
         if self._task.check_mode:
             for line in result.get("plan", []):
                 Display().display(f"  {line}")
-        elif not result.get("failed") and self._task.args.get("message"):
-            Display().display(f"\n{self._task.args['message']}")
+        elif not result.get("failed") and self._task.args.get("closing_message"):
+            Display().display(f"\n{self._task.args['closing_message']}")
         return result
 
     def arguments(self, task_vars: dict[str, Any]) -> dict[str, Any]:

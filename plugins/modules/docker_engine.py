@@ -64,7 +64,7 @@ options:
     type: int
     default: 60
   signing_key:
-    description: The armored key that was fetched from RV(install.key.url), to be checked and stored.
+    description: The armored key that was fetched from C(install.key.url), to be checked and stored.
     type: str
     default: ''
   installed:
@@ -86,7 +86,7 @@ attributes:
     platforms: debian, ubuntu, rhel
     description: Linux distributions with apt or dnf; elsewhere an engine that is there is used.
 author:
-  - gpubox.llm maintainers
+  - gpubox.llm maintainers (@gpubox)
 """
 
 EXAMPLES = r"""

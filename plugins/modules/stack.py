@@ -87,7 +87,7 @@ options:
     type: list
     elements: str
     default: []
-  message:
+  closing_message:
     description: Text that the action plugin shows, as it is, after the stack was made to run.
     type: str
   progress_file:
@@ -208,7 +208,7 @@ OPTIONS = {
     "lock_seconds": {"type": "int", "default": 600},
     "min_free_bytes": {"type": "int", "default": 500000000},
     "rebuilt_images": {"type": "list", "elements": "str", "default": []},
-    "message": {"type": "str"},
+    "closing_message": {"type": "str"},
     "progress_file": {"type": "path"},
 }
 

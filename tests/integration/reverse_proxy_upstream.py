@@ -83,7 +83,7 @@ class Service(BaseHTTPRequestHandler):
         self.send_header("Content-Type", "text/event-stream")
         self.send_header("Transfer-Encoding", "chunked")
         self.end_headers()
-        for _ in range(events):
+        for _turn in range(events):
             event = f"data: {time.monotonic()}\n\n".encode()
             self.wfile.write(b"%x\r\n%b\r\n" % (len(event), event))
             time.sleep(STREAM_PAUSE)

@@ -56,7 +56,7 @@ def fresh(box: Box) -> Box:
 def received(box: Box) -> dict[str, str]:
     """The headers of the only request that reached the service."""
     (request,) = box.seen()
-    names = [name for name, _ in request["headers"]]
+    names = [name for name, _rest in request["headers"]]
     assert len(names) == len(set(names))
     return dict(request["headers"])
 

@@ -71,7 +71,7 @@ def flood(
 
     box.forget()
     with ThreadPoolExecutor(4) as pool:
-        done = [pool.submit(one) for _ in range(4)]
+        done = [pool.submit(one) for _turn in range(4)]
         return sum((part.result() for part in done), Counter()), time.monotonic() - start
 
 
@@ -106,7 +106,7 @@ def test_a_limit_holds(box: Box, host: str, headers: Callable[[int], dict[str, s
 
 
 def test_without_a_key_nothing_is_accepted(box: Box) -> None:
-    statuses, _ = flood(box, "both.test", lambda n: {})
+    statuses, _rest = flood(box, "both.test", lambda n: {})
     assert set(statuses) == {401}
     assert box.seen() == []
 
@@ -125,7 +125,7 @@ def test_open_streams_are_counted(box: Box, keys: int, limit: int) -> None:
 
 
 def test_a_refused_client_is_told_when_to_come_back(box: Box) -> None:
-    answers = [box.ask(host="slow.test") for _ in range(2)]
+    answers = [box.ask(host="slow.test") for _turn in range(2)]
     assert [answer.status for answer in answers] == [200, 429]
     assert answers[1].all("Retry-After") == ["6"]
     assert answers[1].error["code"] == "rate_limit_exceeded"
@@ -142,11 +142,11 @@ HEAD = b"POST /v1/completions HTTP/1.1\r\nHost: llm.test\r\nAuthorization: Beare
 def test_slow_clients_neither_reach_the_service_nor_hold_up_others(box: Box, part: bytes) -> None:
     box.forget()
     with ExitStack() as stack:
-        slow = [stack.enter_context(box.socket()) for _ in range(300)]
+        slow = [stack.enter_context(box.socket()) for _turn in range(300)]
         for connection in slow:
             connection.sendall(part)
         start = time.monotonic()
-        assert [box.ask().status for _ in range(50)] == [200] * 50
+        assert [box.ask().status for _turn in range(50)] == [200] * 50
         assert time.monotonic() - start < 1.5
         assert len(box.seen()) == 50
         for connection in slow:

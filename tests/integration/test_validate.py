@@ -300,7 +300,7 @@ def test_a_check_takes_less_than_0_15_seconds(box: Box) -> None:
     ]
     variables = {**GOOD, "secret": KEY, "llm_models": [*GOOD["llm_models"], *models]}
     times = []
-    for _ in range(3):
+    for _turn in range(3):
         run = box.run(
             variables, ANSIBLE_CALLBACK_PLUGINS=str(plugins), ANSIBLE_CALLBACKS_ENABLED="stopwatch"
         )

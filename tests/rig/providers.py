@@ -125,7 +125,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 def _call(target: str, headers: dict[str, str], raw: bytes) -> Call:
-    provider, _, path = target.lstrip("/").partition("/")
+    provider, _rest, path = target.lstrip("/").partition("/")
     body = json.loads(raw or b"{}")
     in_path = re.search(r"/deployments/([^/]+)/", target)
     return Call(provider, f"/{path}", headers, body, in_path[1] if in_path else body["model"])

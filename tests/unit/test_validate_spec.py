@@ -369,7 +369,7 @@ def _anything(chance: random.Random, depth: int = 3) -> Any:
     if depth == 0 or kind < 0.5:
         return chance.choice(ATOMS)
     if kind < 0.7:
-        return [_anything(chance, depth - 1) for _ in range(chance.randrange(4))]
+        return [_anything(chance, depth - 1) for _turn in range(chance.randrange(4))]
     keys = [
         "name",
         "provider",
@@ -383,7 +383,7 @@ def _anything(chance: random.Random, depth: int = 3) -> Any:
         "path",
         3,
     ]
-    return {chance.choice(keys): _anything(chance, depth - 1) for _ in range(chance.randrange(4))}
+    return {chance.choice(keys): _anything(chance, depth - 1) for _turn in range(chance.randrange(4))}
 
 
 @pytest.mark.parametrize("seed", range(40))
@@ -391,7 +391,7 @@ def test_nothing_makes_the_rules_stumble(seed: int) -> None:
     """Any variable may hold anything: the answer is a list of faults with words in them."""
     chance = random.Random(seed)
     names = sorted({name for spec in SPECS.values() for name in spec.get("options") or {}})
-    for _ in range(25):
+    for _turn in range(25):
         chosen = chance.sample(names, 6)
         variables = site(**{name: _anything(chance) for name in chosen})
         for one in found(variables):
