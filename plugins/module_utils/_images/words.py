@@ -64,8 +64,8 @@ CURES = (
         r"|connection (refused|failed|timed out|reset)|connect timed out|network is unreachable|newconnectionerror"
         r"|error sending request|read timed out|timed out",
         "The box must reach the Debian mirror {mirror} and the Python index {index}. Set local_images_debian_mirror, "
-        "local_images_pip_index_url or local_images_http_proxy and local_images_https_proxy to ones it reaches, or "
-        "put images saved on another box into local_images_archive_dir.",
+        "local_images_pip_index_url or local_images_proxy to ones it reaches, or put images saved on "
+        "another box into local_images_archive_dir.",
     ),
     (
         r"version '[^']*' for '[^']*' was not found|unable to locate package|no (matching distribution|version of)"
