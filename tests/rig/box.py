@@ -63,7 +63,7 @@ class Box:
         return subprocess.Popen(
             self.command(*arguments, playbook=playbook),
             cwd=ROOT,
-            env={**environment, "ANSIBLE_NOCOLOR": "1", "ANSIBLE_FORCE_COLOR": "0"},
+            env={**environment, "RIG_HOST": self.host.name, "ANSIBLE_NOCOLOR": "1"},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

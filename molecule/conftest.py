@@ -24,7 +24,7 @@ SCENARIO = os.environ["MOLECULE_SCENARIO_NAME"]
 
 @pytest.fixture(scope="session")
 def box() -> Box:
-    return Box(Host(SCENARIO), Path(__file__).parents[1] / SCENARIO / "inventory")
+    return Box(Host(SCENARIO), Path(__file__).parent / SCENARIO / "inventory")
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,82 @@
+# Copyright (c) 2026, gpubox.llm maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""A run that is killed, wherever it is, leaves a box on which the next run ends like the first one on a clean box."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.rig.box import Box
+from tests.rig.host import Host
+from tests.rig.stack_images import ARCHIVES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+# What the run says when it is in the middle of something, and whether its module on the box dies with it.
+# One that survives goes on working while the next run begins.
+MOMENTS = (
+    (r"Docker Engine \(apt\)", "box"),
+    (r"Set up what was installed", "box"),
+    (r"litellm\S*: loading", "controller"),
+    (r"litellm: checking", "box"),
+    (r"litellm: create", "controller"),
+    (r"waiting for litellm", "box"),
+)
+HASH = re.compile(r"\b[0-9a-f]{16,64}\b")
+
+
+@pytest.fixture
+def bare(box: Box) -> Iterator[Box]:
+    """A machine of its own with the scenario's variables."""
+    host = Host(f"{box.host.name}-killed")
+    host.up({}, f"{ARCHIVES}:/archives:ro")
+    yield Box(host, box.inventory)
+    host.down()
+
+
+def _kill_at(box: Box, moment: str, where: str) -> str:
+    """Run until it says this, and kill -9 all of it. Returns what it said."""
+    process = box.start()
+    assert process.stdout is not None
+    said = []
+    for line in process.stdout:
+        said.append(line)
+        if re.search(moment, line):
+            break
+    os.killpg(process.pid, signal.SIGKILL)
+    if where == "box":
+        box.host.sh("pkill -9 -f '^/usr/bin/python3' || true")
+    process.wait()
+    return "".join(said)
+
+
+def _state(box: Box) -> tuple[list[str], dict[str, object]]:
+    """Everything that stands there, but for what each box makes up itself (keys, and hashes made with them)."""
+    files = []
+    for line in box.files().splitlines():
+        path, rest = line.split(" ", 1)
+        mode_and_owner = " ".join(rest.split()[:2])
+        files.append(HASH.sub("#", f"{path} {mode_and_owner}"))
+    containers = {
+        name: (c["Image"], c["Config"]["Cmd"], c["Config"]["Env"], c["State"]["Health"]["Status"])
+        for name, c in box.containers().items()
+    }
+    compose = HASH.sub("#", box.host.sh("cat /opt/gpubox/compose.yaml"))
+    return files, {**containers, "compose": compose}
+
+
+def test_killed_runs_converge(box: Box, bare: Box) -> None:
+    for moment, where in MOMENTS:
+        said = _kill_at(bare, moment, where)
+        assert re.search(moment, said), f"never came to {moment!r}:\n{said}"
+    bare.converge()
+    assert _state(bare) == _state(box)
+    assert bare.converge().changed == 0
