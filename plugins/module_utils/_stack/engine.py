@@ -323,7 +323,7 @@ class Engine:
             timeout=180,
             check=False,
         )
-        return done.returncode, done.stdout.strip()
+        return done.returncode, _plain(done.stdout)
 
     def _compose(
         self,
@@ -373,9 +373,13 @@ class Engine:
         return output
 
 
+def _plain(output: str) -> str:
+    """The text without the colours that tools write into pipes, too."""
+    return re.sub(r"\x1b\[[0-9;]*m", "", output).strip()
+
+
 def _last_lines(output: str, lines: int = 15) -> str:
-    text = re.sub(r"\x1b\[[0-9;]*m", "", output).strip()
-    return "\n".join(text.splitlines()[-lines:])
+    return "\n".join(_plain(output).splitlines()[-lines:])
 
 
 def _container(details: Mapping[str, Any]) -> Container:

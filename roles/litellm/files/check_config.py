@@ -16,6 +16,7 @@ from litellm.proxy.proxy_cli import run_server
 
 def faults(config: dict) -> list[str]:
     """One line for every deployment whose provider LiteLLM does not know."""
+    litellm.suppress_debug_info = True  # it would print a list of links for each
     found = []
     for entry in config["model_list"]:
         params = entry["litellm_params"]
