@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import re
@@ -15,8 +14,14 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from ansible_collections.gpubox.llm.plugins.module_utils import _daemon, _daemon_lan
+from ansible_collections.gpubox.llm.plugins.module_utils import _daemon
 from ansible_collections.gpubox.llm.plugins.module_utils._daemon import HostError
+from ansible_collections.gpubox.llm.plugins.module_utils._daemon_box import (
+    TRUST,
+    Changes,
+    ca_mark,
+    keep_lan_out,
+)
 from ansible_collections.gpubox.llm.plugins.module_utils._daemon_host import (
     Engine,
     Host,
@@ -25,55 +30,10 @@ from ansible_collections.gpubox.llm.plugins.module_utils._daemon_host import (
     write,
 )
 
-__all__ = ["Changes", "Look", "converge", "look", "trust"]
+__all__ = ["Look", "converge", "look"]
 
 CONFIG = "/etc/docker/daemon.json"
 STATE = "/var/lib/gpubox/docker_engine.json"
-TRUST = (  # the command that rebuilds the bundle, where it takes certificates from, the bundle
-    (
-        "update-ca-certificates",
-        "/usr/local/share/ca-certificates/gpubox-company.crt",
-        "/etc/ssl/certs/ca-certificates.crt",
-    ),
-    (
-        "update-ca-trust",
-        "/etc/pki/ca-trust/source/anchors/gpubox-company.crt",
-        "/etc/pki/tls/certs/ca-bundle.crt",
-    ),
-)
-
-
-class Changes:
-    """Collects what is done; in check mode it is only said."""
-
-    def __init__(self, check_mode: bool) -> None:
-        self.dry = check_mode
-        self.actions: list[str] = []
-        self.diff: list[dict[str, str]] = []
-
-    def act(self, what: str) -> bool:
-        """Note an action and tell whether it is to be carried out."""
-        self.actions.append(what)
-        return not self.dry
-
-    def file(self, path: str, before: str | None, after: str, mode: int = 0o644) -> None:
-        """Write a file whose text is not ``before``."""
-        shown = [re.sub(r"//[^/@\s\"]+@", "//********@", text) for text in (before or "", after)]
-        self.diff.append(
-            {"before_header": path, "after_header": path, "before": shown[0], "after": shown[1]}
-        )
-        if self.act(f"write {path}"):
-            write(path, after, mode)
-
-    def result(self) -> dict[str, Any]:
-        """Return what the module says of the changes."""
-        steps = [text for text in self.actions if not text.startswith("write ")]
-        prepared = [{"prepared": "\n".join(steps) + "\n"}] if steps else []
-        return {
-            "changed": bool(self.actions),
-            "actions": self.actions,
-            "diff": self.diff + prepared,
-        }
 
 
 class Look(NamedTuple):
@@ -109,40 +69,6 @@ def look(host: Host) -> Look:
     return Look(version, engine.get("/info") if answer else None, host.process(), *plugins)
 
 
-def trust(host: Host, pem: str, changes: Changes) -> None:
-    """Make the box trust the company's CA, or no longer trust one that is not given any more."""
-    command, path, bundle = next((row for row in TRUST if shutil.which(row[0])), TRUST[0])
-    text, mine = pem.strip() + "\n" if pem.strip() else None, read(path)
-    if text and ("-----BEGIN CERTIFICATE-----" not in text or "PRIVATE KEY-----" in text):
-        raise HostError(
-            f"docker_host_ca_file: {text.splitlines()[0][:60]!r} is neither PEM certificates nor a file on the controller "
-            "that holds them, and nothing else."
-        )
-    if text == mine and _trusted(bundle, text):
-        return
-    if mine is None and text and _trusted(bundle, text):
-        return  # somebody else has made the box trust it
-    if text:
-        changes.file(path, mine, text)
-    elif changes.act(f"remove {path}"):
-        os.unlink(path)
-    if shutil.which(command) and changes.act(f"run {command}"):
-        host.command(command)
-
-
-def _trusted(bundle: str, text: str | None) -> bool:
-    known, asked = (re.sub(r"\s", "", pem or "") for pem in (read(bundle), text))
-    return all(body in known for body in re.findall(r"BEGINCERTIFICATE-+(.+?)-+END", asked))
-
-
-def _ca_mark() -> str:
-    return "".join(
-        hashlib.sha256((read(row[1]) or "").encode()).hexdigest()
-        for row in TRUST
-        if os.path.exists(row[1])
-    )
-
-
 class _Config(NamedTuple):
     """daemon.json: where, what it says, what it shall say, and what had been ours."""
 
@@ -164,7 +90,7 @@ def converge(host: Host, seen: Look, params: Mapping[str, Any], changes: Changes
     _drive(host, config, seen, (step, why), params["start_timeout"], changes, restore=written)
     if not host.enabled() and changes.act("enable docker.service"):
         host.command("systemctl", "enable", "docker.service")
-    _lan(host, seen, config.target, params["lan_drop"], changes)
+    keep_lan_out(host, seen.version, config.target, params["lan_drop"], changes)
     _remember(host, config, step, changes)
 
 
@@ -200,7 +126,7 @@ def _step(config: _Config, seen: Look) -> tuple[str, Sequence[str]]:
     known: Mapping[str, Any] | None = None
     ca_loaded = True
     if memory.get("engine") == process.identity:
-        known, ca_loaded = memory["config"], memory["ca"] == _ca_mark()
+        known, ca_loaded = memory["config"], memory["ca"] == ca_mark()
     else:
         known = config.current if _before(config.path, process.started) else None
         ca_loaded = all(_before(row[1], process.started) for row in TRUST)
@@ -291,51 +217,6 @@ def _wait(done: Callable[[], bool], seconds: float = 10) -> None:
         time.sleep(0.1)
 
 
-def _lan(host: Host, seen: Look, config: Mapping[str, Any], wanted: bool, changes: Changes) -> None:
-    answer = Engine().get("/version")
-    version = _daemon.version_tuple(answer["Version"] if answer else seen.version)
-    if not wanted or not _daemon_lan.needed(version, config):
-        _lan_remove(host, changes)
-        return
-    text = _daemon_lan.rules(_daemon_lan.networks(config, Engine().get("/networks") or []))
-    unit = _daemon_lan.UNIT_TEXT
-    files = {_daemon_lan.PATH: text}
-    if host.init == "systemd":
-        files[_daemon_lan.UNIT_PATH] = unit
-    stale = {path: new for path, new in files.items() if read(path) != new}
-    for path, new in stale.items():
-        changes.file(path, read(path), new)
-    if host.init == "systemd" and _daemon_lan.UNIT_PATH in stale and not changes.dry:
-        host.command("systemctl", "daemon-reload")
-        host.command("systemctl", "enable", _daemon_lan.UNIT)
-    listing = host.try_command("nft", "list", "table", *_daemon_lan.TABLE.split())[1]
-    if not _daemon_lan.in_force(listing, text) and changes.act("load the drop of LAN traffic"):
-        _load(host)
-
-
-def _load(host: Host) -> None:
-    try:
-        host.command("nft", "-f", _daemon_lan.PATH)
-        if host.init == "systemd":
-            host.command("systemctl", "start", _daemon_lan.UNIT)
-    except HostError as error:
-        raise HostError(
-            f"docker_host_lan_drop: this kernel does not take the rules that keep the LAN from containers: {error} "
-            "Use Docker Engine 28 or newer, which needs none, or set docker_host_lan_drop: false on a trusted network."
-        ) from error
-
-
-def _lan_remove(host: Host, changes: Changes) -> None:
-    there = [path for path in (_daemon_lan.PATH, _daemon_lan.UNIT_PATH) if os.path.exists(path)]
-    if not there or not changes.act("remove the drop of LAN traffic"):
-        return
-    if host.init == "systemd":
-        host.try_command("systemctl", "disable", "--now", _daemon_lan.UNIT)
-    host.try_command("nft", "delete", "table", *_daemon_lan.TABLE.split())
-    for path in there:
-        os.unlink(path)
-
-
 def _remember(host: Host, config: _Config, step: str, changes: Changes) -> None:
     """Keep what is ours in daemon.json, and what this very engine process has loaded."""
     process = None if changes.dry else host.process()
@@ -344,7 +225,7 @@ def _remember(host: Host, config: _Config, step: str, changes: Changes) -> None:
     loaded = config.state.get("loaded", {})
     if step != "none":
         _verify(config)
-        loaded = {"engine": process.identity, "config": config.target, "ca": _ca_mark()}
+        loaded = {"engine": process.identity, "config": config.target, "ca": ca_mark()}
     state = {"managed": config.wanted, "loaded": loaded}
     if state != config.state:
         write(STATE, json.dumps(state), 0o600)

@@ -157,6 +157,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.gpubox.llm.plugins.module_utils._daemon import HostError
+from ansible_collections.gpubox.llm.plugins.module_utils._daemon_box import Changes, trust
 from ansible_collections.gpubox.llm.plugins.module_utils._daemon_host import Host, read
 from ansible_collections.gpubox.llm.plugins.module_utils._daemon_install import (
     Install,
@@ -164,11 +165,9 @@ from ansible_collections.gpubox.llm.plugins.module_utils._daemon_install import 
 )
 from ansible_collections.gpubox.llm.plugins.module_utils._daemon_packages import check_key
 from ansible_collections.gpubox.llm.plugins.module_utils._daemon_run import (
-    Changes,
     Look,
     converge,
     look,
-    trust,
 )
 
 
