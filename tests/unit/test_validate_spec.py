@@ -383,7 +383,9 @@ def _anything(chance: random.Random, depth: int = 3) -> Any:
         "path",
         3,
     ]
-    return {chance.choice(keys): _anything(chance, depth - 1) for _turn in range(chance.randrange(4))}
+    return {
+        chance.choice(keys): _anything(chance, depth - 1) for _turn in range(chance.randrange(4))
+    }
 
 
 @pytest.mark.parametrize("seed", range(40))
