@@ -165,8 +165,8 @@ CASES: list[tuple[dict[str, Any], str, str, str]] = [
     ({"local_images_archive_dir": "images"}, "local_images_archive_dir", "not an absolute path", "from / on"),
     ({"local_images_ca_file": "/etc/../ca.crt"}, "local_images_ca_file", "not an absolute path", "from / on"),
     ({"local_images_debian_mirror": "deb.debian.org"}, "local_images_debian_mirror", "not a web address", "http://"),
-    ({"local_images_https_proxy": "proxy:3128"}, "local_images_https_proxy", "not a web address", "http://"),
-    ({"local_images_http_proxy": f"me:{KEY}@proxy"}, "local_images_http_proxy", "not a web address", "http://"),
+    ({"local_images_proxy": {"https": "proxy:3128"}}, "local_images_proxy.https", "not a web address", "http://"),
+    ({"local_images_proxy": {"http": f"me:{KEY}@proxy"}}, "local_images_proxy.http", "not a web address", "http://"),
     (
         {"local_images_refused": [{"match": "(x", "reason": "y"}]},
         "local_images_refused[0].match",

@@ -242,8 +242,8 @@ def paths(site: Site) -> Iterator[Fault]:
 
 
 def urls(site: Site) -> Iterator[Fault]:
-    """Addresses of mirrors and proxies are complete."""
-    for name, value in _texts(site, r"(_url|_mirror|_https?_proxy)$"):
+    """Addresses of mirrors are complete."""
+    for name, value in _texts(site, r"(_url|_mirror)$"):
         if not WEB_ADDRESS.match(value):
             yield fault(
                 name, value, "It is not a web address.", "Write it like http://host:port/path."

@@ -77,10 +77,11 @@ def registries(site: Site) -> Iterator[Fault]:
 
 def proxies(site: Site) -> Iterator[Fault]:
     """A proxy is a complete address."""
-    for kind in ("http", "https"):
-        value = text(site.mapping("docker_host_proxy").get(kind))
-        if value and not WEB_ADDRESS.match(value):
-            yield fault(f"docker_host_proxy.{kind}", value, "It is not a web address.", _URL_CURE)
+    for variable in ("docker_host_proxy", "local_images_proxy"):
+        for kind in ("http", "https"):
+            value = text(site.mapping(variable).get(kind))
+            if value and not WEB_ADDRESS.match(value):
+                yield fault(f"{variable}.{kind}", value, "It is not a web address.", _URL_CURE)
 
 
 def log_options(site: Site) -> Iterator[Fault]:
