@@ -68,7 +68,7 @@ integration: dev machine ## Run the tests that need a container engine
 
 .PHONY: molecule
 molecule: dev machine ## Run whole boxes in containers (SCENARIO=quickstart: one)
-	@PATH="$(CURDIR)/$(bin):$$PATH" MOLECULE_GLOB='molecule/*/molecule.yml' $(bin)/molecule test $(if $(SCENARIO),--scenario-name $(SCENARIO),--all) $(ARGS)
+	@PATH="$(CURDIR)/$(bin):$$PATH" MOLECULE_GLOB='molecule/*/molecule.yml' $(bin)/molecule test $(if $(SCENARIO),--scenario-name $(SCENARIO),--all --workers 2) $(ARGS)
 
 .PHONY: bench
 bench: dev machine ## Measure a no-op run of a full box against an idiomatic playbook
