@@ -174,12 +174,16 @@ class Host:
 
     def plugin_version(self, name: str) -> str | None:
         """Return the version of a plugin of the docker CLI. Asking the plugin itself is twice as fast as the CLI."""
-        for folder in PLUGINS:
-            path = os.path.join(folder, f"docker-{name}")
-            if os.access(path, os.X_OK):
-                code, out, _err = self._run([path, "docker-cli-plugin-metadata"])
-                return str(json.loads(out).get("Version", "")) if code == 0 else None
-        return None
+        path = self.plugin(name)
+        if path is None:
+            return None
+        code, out, _err = self._run([path, "docker-cli-plugin-metadata"])
+        return str(json.loads(out).get("Version", "")) if code == 0 else None
+
+    def plugin(self, name: str) -> str | None:
+        """Return the path of a plugin of the docker CLI."""
+        paths = (os.path.join(folder, f"docker-{name}") for folder in PLUGINS)
+        return next((path for path in paths if os.access(path, os.X_OK)), None)
 
     def dockerd_version(self) -> str | None:
         """Return the version of an installed dockerd that may not be running."""

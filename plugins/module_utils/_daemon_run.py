@@ -43,7 +43,7 @@ class Look(NamedTuple):
     info: Mapping[str, Any] | None  # None when no engine answers
     process: Process | None
     compose: str | None
-    buildx: str | None
+    buildx: str | None  # its path: no version of it matters, and asking takes a tenth of a second
 
     @property
     def foreign(self) -> bool:
@@ -62,11 +62,14 @@ def look(host: Host) -> Look:
             "Compose projects with health checks need Docker Engine."
         )
     version = answer["Version"] if answer else host.dockerd_version()
-    plugins = [
-        host.plugin_version(name) if shutil.which("docker") else None
-        for name in ("compose", "buildx")
-    ]
-    return Look(version, engine.get("/info") if answer else None, host.process(), *plugins)
+    client = shutil.which("docker")
+    return Look(
+        version,
+        engine.get("/info") if answer else None,
+        host.process(),
+        compose=host.plugin_version("compose") if client else None,
+        buildx=host.plugin("buildx") if client else None,
+    )
 
 
 class _Config(NamedTuple):

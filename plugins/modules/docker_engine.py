@@ -147,7 +147,7 @@ engine:
   description: The engine and its command line plugins as they are now.
   type: dict
   returned: success
-  sample: {version: 26.1.5, compose: 2.26.1, buildx: 0.13.1, local: true}
+  sample: {version: 26.1.5, compose: 2.26.1, local: true}
 """
 
 import json
@@ -245,7 +245,6 @@ def _facts(seen: Look) -> dict[str, Any]:
     return {
         "version": seen.version,
         "compose": seen.compose,
-        "buildx": seen.buildx,
         "local": not seen.foreign,
     }
 

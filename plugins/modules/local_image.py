@@ -151,6 +151,7 @@ import traceback
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.gpubox.llm.plugins.module_utils._docker import EngineError, why_none
 from ansible_collections.gpubox.llm.plugins.module_utils._images.apply import Request, Run
 from ansible_collections.gpubox.llm.plugins.module_utils._images.build import Settings
 from ansible_collections.gpubox.llm.plugins.module_utils._images.decide import (
@@ -242,13 +243,11 @@ def main() -> None:
     try:
         run = Run(request(module.params), Progress(module.params["progress_file"]).say)
         if not run.available and not module.check_mode:
-            raise ImageError(
-                "no Docker engine answers, or the Docker SDK for Python is missing; the role docker_host brings both"
-            )
+            raise ImageError(why_none())
         tasks = run.plan()
         work = any(task.ways or task.archive for task in tasks)
         done = run.apply() if work and not module.check_mode else {}
-    except ImageError as error:
+    except (EngineError, ImageError) as error:
         module.fail_json(msg=str(error))
     except Exception as error:
         module.fail_json(msg=f"unexpected: {error!r}", exception=traceback.format_exc())

@@ -168,10 +168,12 @@ secrets:
   sample: {"litellm_master_key": "/opt/gpubox/secrets/litellm_master_key"}
 """
 
+import json
 from dataclasses import fields
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
+from ansible_collections.gpubox.llm.plugins.module_utils._docker import EngineError, why_none
 from ansible_collections.gpubox.llm.plugins.module_utils._progress import Progress
 from ansible_collections.gpubox.llm.plugins.module_utils._stack.apply import (
     Apply,
@@ -181,7 +183,6 @@ from ansible_collections.gpubox.llm.plugins.module_utils._stack.apply import (
 from ansible_collections.gpubox.llm.plugins.module_utils._stack.engine import (
     ComposeError,
     Engine,
-    EngineError,
 )
 from ansible_collections.gpubox.llm.plugins.module_utils._stack.home import LockTimeout, StackHome
 from ansible_collections.gpubox.llm.plugins.module_utils._stack.plan import Plan, Planner, Request
@@ -213,9 +214,18 @@ OPTIONS = {
 }
 
 
+def load(text: str) -> Any:
+    """The value of a YAML text."""
+    return yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+
+
 def dump(value: object) -> str:
-    """YAML the way people write it."""
-    return str(yaml.safe_dump(value, sort_keys=False, default_flow_style=False, width=160))
+    """YAML the way people write it; JSON on a bare box, whose packages check mode may not install."""
+    if yaml is None:
+        return json.dumps(value, indent=2) + "\n"
+    fast = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
+    style = {"sort_keys": False, "default_flow_style": False, "width": 160}
+    return str(yaml.dump(value, Dumper=fast, **style))
 
 
 def request(params: dict[str, Any]) -> Request:
@@ -246,9 +256,7 @@ def present(
         apply.check_files(plan)
         return answer
     if not engine.available:
-        raise EngineError(
-            "no Docker engine answers on this box; the role docker_host installs and starts one"
-        )
+        raise EngineError(why_none())
     apply.pull(plan)
     apply.check_files(plan)
     home.prepare()
@@ -269,10 +277,10 @@ def hide(module: AnsibleModule, plan: Plan) -> None:
 def main() -> None:
     """Run the module."""
     module = AnsibleModule(argument_spec=OPTIONS, supports_check_mode=True)
-    if yaml is None:
-        module.fail_json(msg=missing_required_lib("PyYAML"))
     params = module.params
-    home = StackHome(params["home"], yaml.safe_load, dump)
+    home = StackHome(params["home"], load if yaml else json.loads, dump)
+    if yaml is None and (home.exists("compose.yaml") or not module.check_mode):
+        module.fail_json(msg=missing_required_lib("PyYAML"))
     progress = Progress(params["progress_file"])
     try:
         engine = Engine(params["project"], home.path("compose.yaml"))

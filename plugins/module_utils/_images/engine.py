@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Callable
 
 from ansible.module_utils.urls import open_url
+from ansible_collections.gpubox.llm.plugins.module_utils._docker import client, docker
 from ansible_collections.gpubox.llm.plugins.module_utils._images.decide import (
     LABEL,
     Found,
@@ -32,22 +33,7 @@ class Images:
     """Reads and makes images. ``available`` is False where no engine answers."""
 
     def __init__(self) -> None:
-        self._url = os.environ.get("DOCKER_HOST") or "unix:///var/run/docker.sock"
-        self._api = self._connect(WORK_SECONDS)
-
-    def _connect(self, timeout: int) -> Any:
-        try:
-            import docker
-        except ImportError:
-            return None
-        try:
-            return docker.APIClient(base_url=self._url, version="auto", timeout=timeout)
-        except docker.errors.DockerException as error:
-            if "permission denied" in str(error).lower():
-                raise ImageError(
-                    f"no permission for the Docker engine at {self._url}; run the play as root (become: true)"
-                ) from error
-            return None
+        self._api = client(WORK_SECONDS)
 
     @property
     def available(self) -> bool:
@@ -63,8 +49,6 @@ class Images:
 
     def find(self, reference: str) -> Found:
         """The image behind a reference."""
-        import docker
-
         if not self.available:
             return Found()
         try:
@@ -76,10 +60,9 @@ class Images:
 
     def in_registry(self, reference: str) -> bool:
         """Whether the registry would give the image; asked of the engine, with its mirrors, proxy and logins."""
-        import docker
         import requests
 
-        probe = self._connect(PROBE_SECONDS)
+        probe = client(PROBE_SECONDS)
         try:
             probe.inspect_distribution(reference)
         except (docker.errors.DockerException, requests.exceptions.RequestException):

@@ -18,6 +18,11 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any, Callable
 
+from ansible_collections.gpubox.llm.plugins.module_utils._docker import (
+    EngineError,
+    client,
+    docker,
+)
 from ansible_collections.gpubox.llm.plugins.module_utils._stack.service import (
     LABEL_HASH,
     LABEL_SERVICE,
@@ -26,25 +31,14 @@ from ansible_collections.gpubox.llm.plugins.module_utils._stack.service import (
     Service,
 )
 
-docker: Any
-try:
-    import docker
-    import docker.errors
-    import docker.types
-except ImportError:
-    docker = None
-
-__all__ = ["ComposeError", "Engine", "EngineError"]
+__all__ = ["ComposeError", "Engine"]
 
 PROJECT_LABEL = "com.docker.compose.project"
 SERVICE_LABEL = "com.docker.compose.service"
 MINIMUM_API = (1, 44)  # Engine 25: health checks with start_interval, safe defaults for networks
+TIMEOUT_SECONDS = 120
 KILL_AFTER_SECONDS = 60
 SECONDS_BETWEEN_LINES = 2
-
-
-class EngineError(RuntimeError):
-    """The engine cannot be used; the message says why and what to do."""
 
 
 class ComposeError(RuntimeError):
@@ -55,23 +49,6 @@ class ComposeError(RuntimeError):
         self.output = output
 
 
-def _client() -> Any:
-    if docker is None:
-        raise EngineError(
-            "the Docker SDK for Python cannot be imported on the box; "
-            "the role docker_host installs the distribution's python3-docker"
-        )
-    url = os.environ.get("DOCKER_HOST") or "unix:///var/run/docker.sock"
-    try:
-        return docker.APIClient(base_url=url, version="auto", timeout=120)
-    except docker.errors.DockerException as error:
-        if "permission denied" in str(error).lower():
-            raise EngineError(
-                f"no permission for the Docker engine at {url}; run the play as root (become: true)"
-            ) from error
-        return None
-
-
 class Engine:
     """One project of the engine. ``available`` is False where no engine answers."""
 
@@ -79,7 +56,7 @@ class Engine:
         self.project = project
         self._file = compose_file
         self._images: dict[str, str] = {}
-        self._api = _client()
+        self._api = client(TIMEOUT_SECONDS)
         if self.available:
             self._check_version()
 
