@@ -7,18 +7,29 @@
 from __future__ import annotations
 
 import os
+import sys
 from typing import Any
 
-# SDK 5 (Debian 12, Ubuntu) imports distutils, which setuptools otherwise replaces by itself: 0.2 of 0.33 s.
-os.environ.setdefault("SETUPTOOLS_USE_DISTUTILS", "stdlib")
 
-docker: Any
-try:
-    import docker
-    import docker.errors
-    import docker.types
-except ImportError:
-    docker = None
+def _import_sdk() -> Any:
+    """SDK 5 (Debian 12, Ubuntu) imports distutils; setuptools' stand-in for it takes 0.2 of 0.33 s."""
+    hook = sys.modules.get("_distutils_hack")
+    if hook:
+        hook.remove_shim()
+    try:
+        import docker
+    except ImportError:
+        if hook is None:
+            return None
+        hook.add_shim()  # the standard library's distutils is not installed
+        try:
+            import docker
+        except ImportError:
+            return None
+    return docker
+
+
+docker = _import_sdk()
 
 __all__ = ["EngineError", "client", "docker", "why_none"]
 

@@ -147,7 +147,24 @@ engine:
   description: The engine and its command line plugins as they are now.
   type: dict
   returned: success
-  sample: {version: 26.1.5, compose: 2.26.1, local: true}
+  sample:
+    version: 26.1.5
+    compose: 2.26.1
+    local: true
+    images: {"nginx:1.30.6": {gpubox.llm.recipe: 6d1f}}
+  contains:
+    version:
+      description: Version of the engine.
+      type: str
+    compose:
+      description: Version of Docker Compose.
+      type: str
+    local:
+      description: Whether the engine is a process of this box.
+      type: bool
+    images:
+      description: Labels of this collection on each image, by the image's references.
+      type: dict
 """
 
 import json
@@ -158,7 +175,7 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.gpubox.llm.plugins.module_utils._daemon import HostError
 from ansible_collections.gpubox.llm.plugins.module_utils._daemon_box import Changes, trust
-from ansible_collections.gpubox.llm.plugins.module_utils._daemon_host import Host, read
+from ansible_collections.gpubox.llm.plugins.module_utils._daemon_host import Engine, Host, read
 from ansible_collections.gpubox.llm.plugins.module_utils._daemon_install import (
     Install,
     plan_install,
@@ -246,6 +263,15 @@ def _facts(seen: Look) -> dict[str, Any]:
         "version": seen.version,
         "compose": seen.compose,
         "local": not seen.foreign,
+        "images": images(),
+    }
+
+
+def images() -> dict[str, dict[str, str]]:
+    return {
+        reference: {k: v for k, v in (image["Labels"] or {}).items() if k.startswith("gpubox.llm.")}
+        for image in Engine().get("/images/json") or []
+        for reference in image["RepoTags"] or []
     }
 
 

@@ -38,6 +38,12 @@ options:
     type: str
     choices: [registry, local, auto]
     default: auto
+  known:
+    description:
+      - Images that were just seen on the box, by reference, with the labels of this collection.
+      - Where they are all that is wanted, the action plugin does not call the box at all.
+    type: dict
+    default: {}
   refused:
     description: Versions that are known to be bad. An image or recipe that matches one fails the task.
     type: list
@@ -166,6 +172,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "images": {"type": "list", "elements": "str", "required": True},
     "recipes": {"type": "dict", "default": {}},
     "mode": {"type": "str", "choices": ["registry", "local", "auto"], "default": "auto"},
+    "known": {"type": "dict", "default": {}},
     "refused": {
         "type": "list",
         "elements": "dict",

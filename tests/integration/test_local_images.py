@@ -28,7 +28,7 @@ from tests.rig.registry import SERVE, SETUP
 ROOT = Path(__file__).resolve().parents[2]
 KEY = ROOT / "roles/local_images/files/debian-archive-key.asc"
 NOWHERE = "http://127.0.0.1:9/debian"  # refuses every connection
-LABEL = "io.gpubox.llm.recipe"
+LABEL = "gpubox.llm.recipe"
 PLAY = """
 - hosts: localhost
   connection: local

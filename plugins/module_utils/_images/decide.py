@@ -18,7 +18,7 @@ from typing import Any
 
 __all__ = ["LABEL", "Found", "ImageError", "Recipe", "Task", "plan", "refusals"]
 
-LABEL = "io.gpubox.llm.recipe"
+LABEL = "gpubox.llm.recipe"
 OUTCOMES = {"pull": "pulled", "load": "loaded", "build": "built"}
 
 
