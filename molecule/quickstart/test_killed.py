@@ -20,15 +20,14 @@ from tests.rig.stack_images import ARCHIVES
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-# What the run says when it is in the middle of something, and whether its module on the box dies with it.
-# One that survives goes on working while the next run begins.
+# What the run says when it is in the middle of something, and whether its module on the box dies with it:
+# one that survives goes on working while the next run begins.
 MOMENTS = (
     (r"Docker Engine \(apt\)", "box"),
-    (r"Set up what was installed", "box"),
     (r"litellm\S*: loading", "controller"),
     (r"litellm: checking", "box"),
-    (r"litellm: create", "controller"),
-    (r"waiting for litellm", "box"),
+    (r"litellm: create", "box"),
+    (r"waiting for litellm", "controller"),
 )
 HASH = re.compile(r"\b[0-9a-f]{16,64}\b")
 
@@ -42,20 +41,20 @@ def bare(box: Box) -> Iterator[Box]:
     host.down()
 
 
-def _kill_at(box: Box, moment: str, where: str) -> str:
-    """Run until it says this, and kill -9 all of it. Returns what it said."""
-    process = box.start()
-    assert process.stdout is not None
-    said = []
-    for line in process.stdout:
-        said.append(line)
-        if re.search(moment, line):
-            break
-    os.killpg(process.pid, signal.SIGKILL)
-    if where == "box":
-        box.host.sh("pkill -9 -f '^/usr/bin/python3' || true")
-    process.wait()
-    return "".join(said)
+def _kill_at(box: Box, moment: str, where: str) -> bool:
+    """Run until it says this, and kill -9 all of it. False if it ended well before: others had done its work."""
+    with box.start() as process:
+        assert process.stdout is not None
+        said = []
+        for line in process.stdout:
+            said.append(line)
+            if re.search(moment, line):
+                os.killpg(process.pid, signal.SIGKILL)
+                if where == "box":
+                    box.host.sh("pkill -9 -f '^/usr/bin/python3' || true")
+                return True
+    assert process.returncode == 0, "".join(said)
+    return False
 
 
 def _state(box: Box) -> tuple[list[str], dict[str, object]]:
@@ -74,9 +73,9 @@ def _state(box: Box) -> tuple[list[str], dict[str, object]]:
 
 
 def test_killed_runs_converge(box: Box, bare: Box) -> None:
-    for moment, where in MOMENTS:
-        said = _kill_at(bare, moment, where)
-        assert re.search(moment, said), f"never came to {moment!r}:\n{said}"
+    killed = [_kill_at(bare, moment, where) for moment, where in MOMENTS]
+    # What a killed run had started may go on: Compose may have everything up before the last moment comes.
+    assert all(killed[:-1])
     bare.converge()
     assert _state(bare) == _state(box)
     assert bare.converge().changed == 0
