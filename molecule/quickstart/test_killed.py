@@ -65,7 +65,12 @@ def _state(box: Box) -> tuple[list[str], dict[str, object]]:
         mode_and_owner = " ".join(rest.split()[:2])
         files.append(HASH.sub("#", f"{path} {mode_and_owner}"))
     containers = {
-        name: (c["Image"], c["Config"]["Cmd"], c["Config"]["Env"], c["State"]["Health"]["Status"])
+        name: (
+            c["Image"],
+            c["Config"]["Cmd"],
+            sorted(c["Config"]["Env"]),
+            c["State"]["Health"]["Status"],
+        )
         for name, c in box.containers().items()
     }
     compose = HASH.sub("#", box.host.sh("cat /opt/gpubox/compose.yaml"))
