@@ -1,3 +1,4 @@
+# shellcheck shell=sh
 # Runs inside the new root, as root, in a directory that is gone afterwards (files of the recipe, ca.crt).
 # Lines that begin with "==> " are shown to the user as the step being worked at.
 pick() { sed -n '/^uv==/,/[^\\]$/'"$1" requirements.txt; }
