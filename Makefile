@@ -72,7 +72,7 @@ molecule: dev machine ## Run whole boxes in containers (SCENARIO=quickstart: one
 
 .PHONY: bench
 bench: dev machine ## Measure a no-op run of a full box against an idiomatic playbook
-	@$(bin)/python tests/benchmarks/no_op.py $(ARGS)
+	@PATH="$(CURDIR)/$(bin):$$PATH" $(bin)/python -m tests.benchmarks.no_op $(ARGS)
 
 ##@ Maintain
 
