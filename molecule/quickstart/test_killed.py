@@ -62,13 +62,15 @@ def _state(box: Box) -> tuple[list[str], dict[str, object]]:
     files = []
     for line in box.files().splitlines():
         path, rest = line.split(" ", 1)
+        if path.endswith("/reloaded.json"):
+            continue  # what a running process was told, not what it is
         mode_and_owner = " ".join(rest.split()[:2])
         files.append(HASH.sub("#", f"{path} {mode_and_owner}"))
     containers = {
         name: (
             c["Image"],
             c["Config"]["Cmd"],
-            sorted(c["Config"]["Env"]),
+            sorted(c["Config"]["Env"] or []),
             c["State"]["Health"]["Status"],
         )
         for name, c in box.containers().items()
