@@ -173,19 +173,23 @@ import re
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.gpubox.llm.plugins.module_utils._daemon import HostError
-from ansible_collections.gpubox.llm.plugins.module_utils._daemon_box import Changes, trust
-from ansible_collections.gpubox.llm.plugins.module_utils._daemon_host import Engine, Host, read
-from ansible_collections.gpubox.llm.plugins.module_utils._daemon_install import (
-    Install,
-    plan_install,
-)
-from ansible_collections.gpubox.llm.plugins.module_utils._daemon_packages import check_key
-from ansible_collections.gpubox.llm.plugins.module_utils._daemon_run import (
+from ansible_collections.gpubox.llm.plugins.module_utils._docker_engine.box import Changes, trust
+from ansible_collections.gpubox.llm.plugins.module_utils._docker_engine.converge import (
     Look,
     converge,
     look,
 )
+from ansible_collections.gpubox.llm.plugins.module_utils._docker_engine.daemon import HostError
+from ansible_collections.gpubox.llm.plugins.module_utils._docker_engine.host import (
+    Engine,
+    Host,
+    read,
+)
+from ansible_collections.gpubox.llm.plugins.module_utils._docker_engine.install import (
+    Install,
+    plan_install,
+)
+from ansible_collections.gpubox.llm.plugins.module_utils._docker_engine.packages import check_key
 
 
 def argument_spec() -> dict[str, Any]:

@@ -10,15 +10,16 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
-from ansible_collections.gpubox.llm.plugins.module_utils import (
-    _daemon,
-    _daemon_install,
-    _daemon_lan,
-    _daemon_packages,
-    _daemon_run,
+from ansible_collections.gpubox.llm.plugins.module_utils._docker_engine import converge as _converge
+from ansible_collections.gpubox.llm.plugins.module_utils._docker_engine import daemon as _daemon
+from ansible_collections.gpubox.llm.plugins.module_utils._docker_engine import install as _install
+from ansible_collections.gpubox.llm.plugins.module_utils._docker_engine import lan as _lan
+from ansible_collections.gpubox.llm.plugins.module_utils._docker_engine import packages as _packages
+from ansible_collections.gpubox.llm.plugins.module_utils._docker_engine.daemon import (
+    HostError,
+    Loaded,
 )
-from ansible_collections.gpubox.llm.plugins.module_utils._daemon import HostError, Loaded
-from ansible_collections.gpubox.llm.plugins.module_utils._daemon_host import Host
+from ansible_collections.gpubox.llm.plugins.module_utils._docker_engine.host import Host
 
 ONE = """\
 -----BEGIN PGP PUBLIC KEY BLOCK-----
@@ -57,7 +58,7 @@ HIYHPC++KAc=
 -----END PGP PUBLIC KEY BLOCK-----
 """
 ONE_FINGERPRINT = "70F8E6EAFA33D04825815ADB587A7D808CFB9E15"
-URLS = _daemon_packages.Urls("https://mirror/docker", "http://mirror/debian", "http://mirror/sec")
+URLS = _packages.Urls("https://mirror/docker", "http://mirror/debian", "http://mirror/sec")
 MIRROR = "https://mirror.example.com"
 
 
@@ -345,8 +346,8 @@ RELEASES = {
 }
 
 
-def system(name: str) -> _daemon_packages.Distribution:
-    return _daemon_packages.distribution(_daemon_packages.os_release(RELEASES[name]))
+def system(name: str) -> _packages.Distribution:
+    return _packages.distribution(_packages.os_release(RELEASES[name]))
 
 
 @pytest.mark.parametrize(
@@ -384,7 +385,7 @@ def system(name: str) -> _daemon_packages.Distribution:
     ],
 )
 def test_packages_by_distribution(name: str, source: str, packages: str, text: str) -> None:
-    offer = _daemon_packages.offer(system(name), source, URLS)
+    offer = _packages.offer(system(name), source, URLS)
     assert offer.engine[: len(packages.split())] == tuple(packages.split())
     assert text in "\n".join(offer.files.values())
     assert bool(text) == bool(offer.files)
@@ -407,11 +408,11 @@ def test_a_distribution_without_an_engine_is_told_what_to_do(
     name: str, source: str, why: str
 ) -> None:
     with pytest.raises(HostError, match=why):
-        _daemon_packages.offer(system(name), source, URLS)
+        _packages.offer(system(name), source, URLS)
 
 
 def test_debian_13_is_pinned_so_that_only_the_engine_comes_from_there() -> None:
-    files = _daemon_packages.offer(system("debian12"), "auto", URLS).files
+    files = _packages.offer(system("debian12"), "auto", URLS).files
     first, rest = files["/etc/apt/preferences.d/gpubox-trixie"].split("\n\n")
     assert "Package: docker.io containerd docker-cli docker-compose docker-buildx\n" in first
     assert "Pin-Priority: 990" in first
@@ -419,14 +420,14 @@ def test_debian_13_is_pinned_so_that_only_the_engine_comes_from_there() -> None:
 
 
 def test_no_security_mirror_is_no_security_source() -> None:
-    urls = _daemon_packages.Urls("", "http://mirror/debian", "")
-    files = _daemon_packages.offer(system("debian12"), "auto", urls).files
+    urls = _packages.Urls("", "http://mirror/debian", "")
+    files = _packages.offer(system("debian12"), "auto", urls).files
     assert "security" not in files["/etc/apt/sources.list.d/gpubox-trixie.sources"]
 
 
 def test_the_signing_key_is_known_by_its_fingerprint() -> None:
     text = f"some proxy's banner\n{ONE}trailing"
-    assert _daemon_packages.check_key(text, ONE_FINGERPRINT, "u") == ONE
+    assert _packages.check_key(text, ONE_FINGERPRINT, "u") == ONE
 
 
 @pytest.mark.parametrize(
@@ -441,9 +442,9 @@ def test_the_signing_key_is_known_by_its_fingerprint() -> None:
     ids=["wrong", "two", "blocks", "html", "damaged"],
 )
 def test_any_other_signing_key_is_refused(text: str, found: str) -> None:
-    wanted = ONE_FINGERPRINT if text != ONE else _daemon_packages.DEB_KEY
+    wanted = ONE_FINGERPRINT if text != ONE else _packages.DEB_KEY
     with pytest.raises(HostError, match="https://mirror/gpg is not the signing key") as caught:
-        _daemon_packages.check_key(text, wanted, "https://mirror/gpg")
+        _packages.check_key(text, wanted, "https://mirror/gpg")
     assert found in str(caught.value)
 
 
@@ -460,9 +461,9 @@ NETWORKS = [
 
 def test_the_drop_knows_pools_and_bridges_but_no_network_of_the_lan() -> None:
     config = {"default-address-pools": [{"base": "172.18.0.0/15", "size": 24}]}
-    found = _daemon_lan.networks(config, NETWORKS)
+    found = _lan.networks(config, NETWORKS)
     assert [str(network) for network in found] == ["10.5.0.0/16", "172.18.0.0/15", "fd00::/64"]
-    text = _daemon_lan.rules(found)
+    text = _lan.rules(found)
     assert (
         "set containers4 { type ipv4_addr; flags interval; elements = { 10.5.0.0/16, 172.18.0.0/15 } }"
         in text
@@ -471,16 +472,14 @@ def test_the_drop_knows_pools_and_bridges_but_no_network_of_the_lan() -> None:
 
 
 def test_the_drop_is_in_force_only_as_a_whole() -> None:
-    text = _daemon_lan.rules(_daemon_lan.networks({}, NETWORKS))
-    other = _daemon_lan.rules(_daemon_lan.networks({}, NETWORKS[1:]))
+    text = _lan.rules(_lan.networks({}, NETWORKS))
+    other = _lan.rules(_lan.networks({}, NETWORKS[1:]))
     rules = text.splitlines()
-    assert _daemon_lan.in_force(text, text)
-    assert not _daemon_lan.in_force("", text)
-    assert not _daemon_lan.in_force(other, text)
-    assert not _daemon_lan.in_force(
-        "\n".join(line for line in rules if "127.0.0.0/8" not in line), text
-    )
-    assert not _daemon_lan.in_force(text + '  accept comment "let me in"\n', text)
+    assert _lan.in_force(text, text)
+    assert not _lan.in_force("", text)
+    assert not _lan.in_force(other, text)
+    assert not _lan.in_force("\n".join(line for line in rules if "127.0.0.0/8" not in line), text)
+    assert not _lan.in_force(text + '  accept comment "let me in"\n', text)
 
 
 @pytest.mark.parametrize(
@@ -496,7 +495,7 @@ def test_the_drop_is_in_force_only_as_a_whole() -> None:
 def test_engine_28_needs_no_drop(
     version: tuple[int, ...], config: dict[str, Any], needed: bool
 ) -> None:
-    assert _daemon_lan.needed(version, config) is needed
+    assert _lan.needed(version, config) is needed
 
 
 class FakeHost(Host):
@@ -516,13 +515,13 @@ def plan(
     monkeypatch: pytest.MonkeyPatch,
     release: str,
     owner: str | None,
-    look: _daemon_run.Look,
+    look: _converge.Look,
     **params: Any,
-) -> _daemon_install.Install:
-    monkeypatch.setattr(_daemon_install, "read", lambda path: RELEASES[release])
-    monkeypatch.setattr(_daemon_install, "find_spec", lambda module: object())
-    monkeypatch.setattr(_daemon_install.shutil, "which", lambda name: None)
-    monkeypatch.setattr(_daemon_install.os.path, "exists", lambda path: False)
+) -> _install.Install:
+    monkeypatch.setattr(_install, "read", lambda path: RELEASES[release])
+    monkeypatch.setattr(_install, "find_spec", lambda module: object())
+    monkeypatch.setattr(_install.shutil, "which", lambda name: None)
+    monkeypatch.setattr(_install.os.path, "exists", lambda path: False)
     defaults = {
         "source": "auto",
         "docker_url": "https://d",
@@ -530,7 +529,7 @@ def plan(
         "debian_security_url": "",
     }
     given = {**defaults, "packages": [], "ca": "", "lan_drop": True, **params}
-    return _daemon_install.plan_install(FakeHost(owner), look, given)
+    return _install.plan_install(FakeHost(owner), look, given)
 
 
 def look(
@@ -538,8 +537,8 @@ def look(
     compose: str | None = "2.26.1-4",
     buildx: str | None = "0.13",
     foreign: bool = False,
-) -> _daemon_run.Look:
-    return _daemon_run.Look(version, {} if foreign else None, None, compose, buildx)
+) -> _converge.Look:
+    return _converge.Look(version, {} if foreign else None, None, compose, buildx)
 
 
 def test_a_bare_box_gets_everything_and_the_drop_only_where_it_is_needed(
@@ -585,7 +584,7 @@ def test_only_the_plugin_that_is_missing_is_installed(monkeypatch: pytest.Monkey
     ],
 )
 def test_an_engine_that_is_too_old_is_never_replaced_unasked(
-    monkeypatch: pytest.MonkeyPatch, owner: str | None, seen: _daemon_run.Look, cure: str
+    monkeypatch: pytest.MonkeyPatch, owner: str | None, seen: _converge.Look, cure: str
 ) -> None:
     with pytest.raises(HostError) as caught:
         plan(monkeypatch, "debian12", owner, seen)
@@ -615,12 +614,12 @@ def test_a_source_that_the_box_has_is_not_named_twice(monkeypatch: pytest.Monkey
 
 
 def test_a_python_that_packages_do_not_reach_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_daemon_install, "find_spec", lambda module: None)
-    monkeypatch.setattr(_daemon_install.sys, "executable", "/opt/venv/bin/python3")
+    monkeypatch.setattr(_install, "find_spec", lambda module: None)
+    monkeypatch.setattr(_install.sys, "executable", "/opt/venv/bin/python3")
     with pytest.raises(HostError, match="ansible_python_interpreter is /opt/venv/bin/python3"):
-        _daemon_install._python(system("debian12"))
-    monkeypatch.setattr(_daemon_install.sys, "executable", "/usr/bin/python3")
-    assert _daemon_install._python(system("rocky9")) == [
+        _install._python(system("debian12"))
+    monkeypatch.setattr(_install.sys, "executable", "/usr/bin/python3")
+    assert _install._python(system("rocky9")) == [
         "python3-docker",
         "python3-requests",
         "python3-pyyaml",

@@ -29,6 +29,7 @@ import time
 from collections.abc import Mapping
 from typing import Any, Callable
 
+from ansible_collections.gpubox.llm.plugins.module_utils import _files
 from ansible_collections.gpubox.llm.plugins.module_utils._stack.service import Service
 
 __all__ = ["LockTimeout", "StackHome", "generate_secret"]
@@ -62,11 +63,7 @@ class StackHome:
 
     def read(self, *parts: str) -> str | None:
         """The text of a file, or None."""
-        try:
-            with open(self.path(*parts), encoding="utf-8") as stream:
-                return stream.read()
-        except (FileNotFoundError, NotADirectoryError):
-            return None
+        return _files.read(self.path(*parts))
 
     def key(self) -> bytes:
         """The key of this box; a throw-away one where none was written yet (then everything is new anyway)."""
@@ -147,19 +144,8 @@ class StackHome:
             self.write(".key", random.token_hex(32), 0o400)
 
     def write(self, name: str, text: str, mode: int = 0o644) -> None:
-        """Write a file so that a reader sees the old or the new one, never less; never wider than ``mode``."""
-        target = self.path(name)
-        descriptor, temporary = tempfile.mkstemp(prefix=".new-", dir=os.path.dirname(target))
-        try:
-            with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
-                stream.write(text)
-                stream.flush()
-                os.fsync(stream.fileno())
-            os.chmod(temporary, mode)
-            os.replace(temporary, target)
-        except BaseException:
-            os.unlink(temporary)
-            raise
+        """Write a file as a whole."""
+        _files.replace(self.path(name), text, mode)
 
     def write_secret(self, name: str, value: str) -> None:
         """Store a secret unless it is there already."""

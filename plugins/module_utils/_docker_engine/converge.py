@@ -14,15 +14,15 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from ansible_collections.gpubox.llm.plugins.module_utils import _daemon
-from ansible_collections.gpubox.llm.plugins.module_utils._daemon import HostError
-from ansible_collections.gpubox.llm.plugins.module_utils._daemon_box import (
+from ansible_collections.gpubox.llm.plugins.module_utils._docker_engine import daemon as _daemon
+from ansible_collections.gpubox.llm.plugins.module_utils._docker_engine.box import (
     TRUST,
     Changes,
     ca_mark,
     keep_lan_out,
 )
-from ansible_collections.gpubox.llm.plugins.module_utils._daemon_host import (
+from ansible_collections.gpubox.llm.plugins.module_utils._docker_engine.daemon import HostError
+from ansible_collections.gpubox.llm.plugins.module_utils._docker_engine.host import (
     Engine,
     Host,
     Process,

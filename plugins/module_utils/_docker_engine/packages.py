@@ -12,7 +12,10 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from ansible_collections.gpubox.llm.plugins.module_utils._daemon import HostError, version_tuple
+from ansible_collections.gpubox.llm.plugins.module_utils._docker_engine.daemon import (
+    HostError,
+    version_tuple,
+)
 
 __all__ = ["Distribution", "Offer", "Urls", "check_key", "distribution", "offer", "os_release"]
 

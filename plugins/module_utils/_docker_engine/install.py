@@ -14,9 +14,13 @@ from collections.abc import Mapping
 from importlib.util import find_spec
 from typing import Any
 
-from ansible_collections.gpubox.llm.plugins.module_utils._daemon import HostError, version_tuple
-from ansible_collections.gpubox.llm.plugins.module_utils._daemon_host import Host, read
-from ansible_collections.gpubox.llm.plugins.module_utils._daemon_packages import (
+from ansible_collections.gpubox.llm.plugins.module_utils._docker_engine.converge import Look
+from ansible_collections.gpubox.llm.plugins.module_utils._docker_engine.daemon import (
+    HostError,
+    version_tuple,
+)
+from ansible_collections.gpubox.llm.plugins.module_utils._docker_engine.host import Host, read
+from ansible_collections.gpubox.llm.plugins.module_utils._docker_engine.packages import (
     Distribution,
     Offer,
     Urls,
@@ -25,7 +29,6 @@ from ansible_collections.gpubox.llm.plugins.module_utils._daemon_packages import
     offer,
     os_release,
 )
-from ansible_collections.gpubox.llm.plugins.module_utils._daemon_run import Look
 
 __all__ = ["Install", "plan_install"]
 

@@ -15,13 +15,13 @@ import shutil
 import signal
 import socket
 import subprocess
-import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Callable
 
-from ansible_collections.gpubox.llm.plugins.module_utils._daemon import HostError
+from ansible_collections.gpubox.llm.plugins.module_utils._docker_engine.daemon import HostError
+from ansible_collections.gpubox.llm.plugins.module_utils._files import read, replace
 
 __all__ = ["SOCKET", "Engine", "Host", "Process", "read", "write"]
 
@@ -38,31 +38,11 @@ PLUGINS = (
 Run = Callable[..., tuple[int, str, str]]
 
 
-def read(path: str) -> str | None:
-    """Return the text of a file, or None if there is none."""
-    try:
-        with open(path, encoding="utf-8") as stream:
-            return stream.read()
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-
-
 def write(path: str, text: str, mode: int = 0o644) -> None:
-    """Replace a file as a whole: a reader, or a box that loses power, sees the old or the new text."""
-    folder = os.path.dirname(path)
+    """Replace a file as a whole, in a folder that is made if it is not there."""
     try:
-        os.makedirs(folder, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=folder, prefix=".gpubox-")
-        try:
-            with os.fdopen(handle, "w", encoding="utf-8") as stream:
-                stream.write(text)
-                stream.flush()
-                os.fsync(stream.fileno())
-            os.chmod(name, mode)
-            os.replace(name, path)
-        except BaseException:
-            os.unlink(name)
-            raise
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        replace(path, text, mode)
     except OSError as error:
         raise HostError(
             f"{path} cannot be written: {error.strerror}. The file is as it was."

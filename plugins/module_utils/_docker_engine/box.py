@@ -13,9 +13,12 @@ import shutil
 from collections.abc import Mapping
 from typing import Any
 
-from ansible_collections.gpubox.llm.plugins.module_utils import _daemon_lan
-from ansible_collections.gpubox.llm.plugins.module_utils._daemon import HostError, version_tuple
-from ansible_collections.gpubox.llm.plugins.module_utils._daemon_host import (
+from ansible_collections.gpubox.llm.plugins.module_utils._docker_engine import lan as _lan
+from ansible_collections.gpubox.llm.plugins.module_utils._docker_engine.daemon import (
+    HostError,
+    version_tuple,
+)
+from ansible_collections.gpubox.llm.plugins.module_utils._docker_engine.host import (
     Engine,
     Host,
     read,
@@ -110,29 +113,29 @@ def keep_lan_out(
     host: Host, engine: str | None, config: Mapping[str, Any], wanted: bool, changes: Changes
 ) -> None:
     """Load the drop where the version of the ``engine`` needs it and it is ``wanted``; else remove it."""
-    if not wanted or not _daemon_lan.needed(version_tuple(engine), config):
+    if not wanted or not _lan.needed(version_tuple(engine), config):
         _lan_remove(host, changes)
         return
-    text = _daemon_lan.rules(_daemon_lan.networks(config, Engine().get("/networks") or []))
-    files = {_daemon_lan.PATH: text}
+    text = _lan.rules(_lan.networks(config, Engine().get("/networks") or []))
+    files = {_lan.PATH: text}
     if host.init == "systemd":
-        files[_daemon_lan.UNIT_PATH] = _daemon_lan.UNIT_TEXT
+        files[_lan.UNIT_PATH] = _lan.UNIT_TEXT
     stale = {path: new for path, new in files.items() if read(path) != new}
     for path, new in stale.items():
         changes.file(path, read(path), new)
-    if host.init == "systemd" and _daemon_lan.UNIT_PATH in stale and not changes.dry:
+    if host.init == "systemd" and _lan.UNIT_PATH in stale and not changes.dry:
         host.command("systemctl", "daemon-reload")
-        host.command("systemctl", "enable", _daemon_lan.UNIT)
-    listing = host.try_command("nft", "list", "table", *_daemon_lan.TABLE.split())[1]
-    if not _daemon_lan.in_force(listing, text) and changes.act("load the drop of LAN traffic"):
+        host.command("systemctl", "enable", _lan.UNIT)
+    listing = host.try_command("nft", "list", "table", *_lan.TABLE.split())[1]
+    if not _lan.in_force(listing, text) and changes.act("load the drop of LAN traffic"):
         _load(host)
 
 
 def _load(host: Host) -> None:
     try:
-        host.command("nft", "-f", _daemon_lan.PATH)
+        host.command("nft", "-f", _lan.PATH)
         if host.init == "systemd":
-            host.command("systemctl", "start", _daemon_lan.UNIT)
+            host.command("systemctl", "start", _lan.UNIT)
     except HostError as error:
         raise HostError(
             f"docker_host_lan_drop: this kernel does not take the rules that keep the LAN from containers: {error} "
@@ -141,11 +144,11 @@ def _load(host: Host) -> None:
 
 
 def _lan_remove(host: Host, changes: Changes) -> None:
-    there = [path for path in (_daemon_lan.PATH, _daemon_lan.UNIT_PATH) if os.path.exists(path)]
+    there = [path for path in (_lan.PATH, _lan.UNIT_PATH) if os.path.exists(path)]
     if not there or not changes.act("remove the drop of LAN traffic"):
         return
     if host.init == "systemd":
-        host.try_command("systemctl", "disable", "--now", _daemon_lan.UNIT)
-    host.try_command("nft", "delete", "table", *_daemon_lan.TABLE.split())
+        host.try_command("systemctl", "disable", "--now", _lan.UNIT)
+    host.try_command("nft", "delete", "table", *_lan.TABLE.split())
     for path in there:
         os.unlink(path)
