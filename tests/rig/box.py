@@ -18,12 +18,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tests.rig.commands import ROOT
 from tests.rig.host import USER, Host
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-ROOT = Path(__file__).parents[2]
 SITE = ROOT / "playbooks" / "site.yml"
 RECAP = re.compile(r"^\S+\s+: ok=.*?changed=(\d+).*failed=(\d+)", re.MULTILINE)
 # What a run may write about itself: content and times of everything that is the project's.
@@ -63,7 +63,7 @@ class Box:
         return subprocess.Popen(
             self.command(*arguments, playbook=playbook),
             cwd=ROOT,
-            env={**environment, "RIG_HOST": self.host.name, "ANSIBLE_NOCOLOR": "1"},
+            env={**environment, "RIG_HOST": self.host.name, "ANSIBLE_FORCE_COLOR": "0"},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

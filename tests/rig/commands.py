@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+ROOT = Path(__file__).parents[2]
 CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "gpubox-tests"
 
 
@@ -45,6 +46,11 @@ def succeeds(*command: str | Path) -> bool:
 def digest(*parts: str) -> str:
     """A short name for exactly this content."""
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:12]
+
+
+def own(name: str) -> str:
+    """A name on the engine that no other checkout's tests use at the same time."""
+    return f"gpubox-test-{name}-{digest(str(ROOT))[:6]}"
 
 
 @contextmanager

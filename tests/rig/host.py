@@ -12,7 +12,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from tests.rig.commands import CACHE, run, succeeds
+from tests.rig.commands import CACHE, own, run, succeeds
 from tests.rig.images import system_image
 
 if TYPE_CHECKING:
@@ -55,12 +55,12 @@ class Host:
 
     @property
     def container(self) -> str:
-        return f"gpubox-test-{self.name}"
+        return own(self.name)
 
     @property
     def directory(self) -> Path:
         """Where its SSH key lies."""
-        return CACHE / "hosts" / self.name
+        return CACHE / "hosts" / self.container
 
     @property
     def address(self) -> str:

@@ -14,10 +14,10 @@ import json
 import shlex
 import time
 
-from tests.rig.commands import CACHE, cache_lock, run, succeeds
+from tests.rig.commands import CACHE, cache_lock, own, run, succeeds
 from tests.rig.images import system_image
 
-NAME = "gpubox-test-registry-server"
+NAME = own("registry-server")
 UPSTREAM = ("ghcr.io", "registry-1.docker.io")
 STORAGE = CACHE / "registry"
 TLS = CACHE / "registry-tls"

@@ -17,10 +17,9 @@ import tempfile
 from pathlib import Path
 
 from tests.rig import registry
-from tests.rig.commands import CACHE, cache_lock, digest, run
+from tests.rig.commands import CACHE, ROOT, cache_lock, digest, run
 from tests.rig.host import Host
 
-ROOT = Path(__file__).parents[2]
 ARCHIVES = CACHE / "archives"
 PLAYBOOK = Path(__file__).with_name("stack_images.yml")
 # What an image is made from: its recipe, and the roles that pin its name.
