@@ -47,9 +47,15 @@ def full_box(image: str) -> dict[str, Any]:
         "command": ["httpd", "-f", "-p", "8080", "-h", "/www"],
         "networks": {"data": {}, "model": {}},
         "read_only": True,
+        "init": True,  # a shell's httpd as first process would take ten seconds to stop
         "mem_limit": "64m",
         "pids_limit": 32,
-        "healthcheck": {"test": ["CMD", "true"], "interval": "30s", "start_interval": "1s"},
+        "healthcheck": {
+            "test": ["CMD", "true"],
+            "interval": "30s",
+            "start_period": "10s",  # only within it is the start interval used
+            "start_interval": "1s",
+        },
     }
     return {
         name: {
@@ -113,9 +119,14 @@ def _essence(container: dict[str, Any]) -> dict[str, Any]:
     config, host = container["Config"], container["HostConfig"]
     return {
         "image": container["Image"],
-        "command": [config["Entrypoint"], config["Cmd"], config["User"], sorted(config["Env"])],
+        "command": [
+            config["Entrypoint"],
+            config["Cmd"],
+            config["User"],
+            sorted(config["Env"] or []),
+        ],
         "held": [
-            host[key] for key in ("CapDrop", "ReadonlyRootfs", "Memory", "PidsLimit", "Tmpfs")
+            host.get(key) for key in ("CapDrop", "ReadonlyRootfs", "Memory", "PidsLimit", "Tmpfs")
         ],
         "ports": host["PortBindings"],
         "mounts": sorted(mount["Destination"] for mount in container["Mounts"]),
