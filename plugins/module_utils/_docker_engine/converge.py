@@ -209,6 +209,9 @@ def _drive(
             raise
         write(config.path, config.text or "{}\n")
         host.start(timeout, seen.process)
+        # The file is younger than the engine may look: process start times come in hundredths of a second.
+        if process := host.process():
+            _save({**config.state, "loaded": _loaded(process, config.current)})
         raise HostError(
             f"{error}\n{config.path} is as it was, and the engine runs with it again."
         ) from error
@@ -228,10 +231,18 @@ def _remember(host: Host, config: _Config, step: str, changes: Changes) -> None:
     loaded = config.state.get("loaded", {})
     if step != "none":
         _verify(config)
-        loaded = {"engine": process.identity, "config": config.target, "ca": ca_mark()}
+        loaded = _loaded(process, config.target)
     state = {"managed": config.wanted, "loaded": loaded}
     if state != config.state:
-        write(STATE, json.dumps(state), 0o600)
+        _save(state)
+
+
+def _loaded(process: Process, config: Mapping[str, Any]) -> dict[str, Any]:
+    return {"engine": process.identity, "config": config, "ca": ca_mark()}
+
+
+def _save(state: Mapping[str, Any]) -> None:
+    write(STATE, json.dumps(state), 0o600)
 
 
 def _verify(config: _Config) -> None:
