@@ -6,8 +6,9 @@
 
 Without it a machine on the same LAN reaches ports that are published on 127.0.0.1, and containers by their address.
 One nftables table of its own, before connection tracking and NAT: nobody else's rules are touched, and neither Docker
-nor a firewall that rewrites its own tables removes it. A packet for a container may come from a container (its source
-lies in a container network and the way back leads out where it came in, which a spoofed one does not).
+nor a firewall that rewrites its own tables removes it. A packet for a container may come from a container: over a
+bridge, from an address of a container network, to which the way back leads out where it came in. A spoofed one fails
+the last, a neighbour whose LAN lies inside Docker's address pools the first.
 """
 
 from __future__ import annotations
@@ -39,9 +40,9 @@ table {table} {{
     type filter hook prerouting priority raw; policy accept;
     iifname {{ "lo", "loopback0" }} accept comment "{mark}"
     ip daddr 127.0.0.0/8 counter drop comment "{mark}"
-    ip saddr @containers4 fib saddr . iif oif exists accept comment "{mark}"
+    ip saddr @containers4 meta iifkind "bridge" fib saddr . iif oif exists accept comment "{mark}"
     ip daddr @containers4 fib daddr type != local counter drop comment "{mark}"
-    ip6 saddr @containers6 fib saddr . iif oif exists accept comment "{mark}"
+    ip6 saddr @containers6 meta iifkind "bridge" fib saddr . iif oif exists accept comment "{mark}"
     ip6 daddr @containers6 fib daddr type != local counter drop comment "{mark}"
   }}
 }}
