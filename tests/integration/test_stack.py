@@ -401,6 +401,7 @@ def test_absent_keeps_data_and_secrets_unless_asked(plain_box: Box, image: str) 
     definition["secrets"] = {"key": {"variable": "none_given", "generate": {"length": 30}}}
     assert plain_box.run({"web": definition}).rc == 0
     volume = f"{plain_box.project}_data"
+    docker("exec", plain_box.containers()["web"]["Id"], "sh", "-c", "echo kept >/data/file")
     predicted = plain_box.run({}, "--check", stack_state="absent")
     down = plain_box.run(stack_state="absent")
     assert predicted.plan == down.plan

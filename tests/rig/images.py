@@ -18,7 +18,7 @@ from tests.rig.commands import cache_lock, digest, run, succeeds
 MIRROR = "http://deb.debian.org/debian"
 
 # A page that says who answers, and a health check that works in the image: all a stand-in service needs.
-BUSYBOX_APPLETS = ("cat", "false", "grep", "httpd", "id", "ls", "nc", "sh", "sleep", "true", "wget")
+BUSYBOX_APPLETS = ("cat", "chown", "false", "grep", "httpd", "id", "ls", "nc", "sh", "sleep", "true", "wget")
 
 
 def busybox() -> str:

@@ -32,6 +32,7 @@ from ansible_collections.gpubox.llm.plugins.module_utils._stack.service import (
     Container,
     Service,
     Step,
+    named_volumes,
 )
 
 __all__ = ["Apply", "StackError", "take_down"]
@@ -132,6 +133,7 @@ class Apply:
                 self._engine.remove_container(plan.containers[name].id)
         self._renew_networks(plan)
         try:
+            self._own_volumes(plan)
             self._start(plan)
         except (ComposeError, StackError) as error:
             why = self._why(plan, error)
@@ -149,6 +151,16 @@ class Apply:
         self._up(plan, new, recreate=True)
         for name in plan.names("reload"):
             self._reload(plan.services[name], plan.containers[name])
+
+    def _own_volumes(self, plan: Plan) -> None:
+        """A new volume belongs to root, services to users of their own."""
+        for service in (plan.services[name] for name in plan.names("create")):
+            for volume, target in named_volumes(service.compose).items() if service.uid else ():
+                code, output = self._engine.own_volume(volume, service, target)
+                if code != 0:
+                    raise StackError(
+                        f"{service.name}: volume {volume} cannot be given to user {service.uid}.\n{output}"
+                    )
 
     def _renew_networks(self, plan: Plan) -> None:
         foreign: dict[str, dict[str, list[str]]] = {}

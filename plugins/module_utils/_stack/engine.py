@@ -35,6 +35,7 @@ __all__ = ["ComposeError", "Engine"]
 
 PROJECT_LABEL = "com.docker.compose.project"
 SERVICE_LABEL = "com.docker.compose.service"
+VOLUME_LABEL = "com.docker.compose.volume"
 MINIMUM_API = (1, 44)  # Engine 25: health checks with start_interval, safe defaults for networks
 TIMEOUT_SECONDS = 120
 KILL_AFTER_SECONDS = 60
@@ -271,15 +272,8 @@ class Engine:
 
     def validate(self, service: Service, mounts: Mapping[str, str]) -> tuple[int, str]:
         """Run the service's own check in a throw-away container without network; ``mounts``: source by target."""
-        command = ["docker", "run", "--rm", "--network", "none", "--read-only", "--cap-drop", "ALL"]
-        command += [
-            "--security-opt",
-            "no-new-privileges",
-            "--user",
-            f"{service.uid}:{service.gid}",
-            "--pull",
-            "never",
-        ]
+        owner = f"{service.uid}:{service.gid}"
+        command = ["--read-only", "--user", owner]
         command += [f"--tmpfs={mount}" for mount in service.compose.get("tmpfs") or []]
         command += [f"--volume={source}:{target}:ro" for target, source in mounts.items()]
         environment = service.compose.get("environment") or {}
@@ -289,11 +283,27 @@ class Engine:
             else (e.split("=", 1) for e in environment)
         )
         command += [f"--env={name}={value}" for name, value in pairs]
-        command += ["--entrypoint", service.validate[0], service.image, *service.validate[1:]]
+        return self._throw_away(command, service.image, service.validate)
+
+    def own_volume(self, name: str, service: Service, target: str) -> tuple[int, str]:
+        """Create a volume if it is not there, and give its root to the service's user."""
+        labels = {PROJECT_LABEL: self.project, VOLUME_LABEL: name}  # Compose takes it for its own
+        volume = f"{self.project}_{name}"
+        self._api.create_volume(volume, labels=labels)
+        command = ["--user", "0:0", "--cap-add", "CHOWN", f"--volume={volume}:{target}"]
+        owner = f"{service.uid}:{service.gid}"
+        return self._throw_away(command, service.image, ["chown", owner, target])
+
+    def _throw_away(
+        self, options: Sequence[str], image: str, command: Sequence[str]
+    ) -> tuple[int, str]:
+        """Run one command in a container without network or privileges: exit code and output."""
+        run = ["docker", "run", "--rm", "--network", "none", "--cap-drop", "ALL"]
+        run += ["--security-opt", "no-new-privileges", "--pull", "never", *options]
         # This is no module, whose run_command pylint would have.
         # pylint: disable-next=ansible-bad-function
         done = subprocess.run(
-            command,
+            [*run, "--entrypoint", command[0], image, *command[1:]],
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

@@ -30,7 +30,10 @@ from collections.abc import Mapping
 from typing import Any, Callable
 
 from ansible_collections.gpubox.llm.plugins.module_utils import _files
-from ansible_collections.gpubox.llm.plugins.module_utils._stack.service import Service
+from ansible_collections.gpubox.llm.plugins.module_utils._stack.service import (
+    Service,
+    named_volumes,
+)
 
 __all__ = ["LockTimeout", "StackHome", "generate_secret"]
 
@@ -157,7 +160,7 @@ class StackHome:
     ) -> str:
         """The project as a compose file."""
         volumes: dict[str, Any] = {
-            name: {} for service in services.values() for name in _named_volumes(service)
+            name: {} for service in services.values() for name in named_volumes(service)
         }
         ordered = {name: services[name] for name in sorted(services)}
         document: dict[str, Any] = {
@@ -282,22 +285,6 @@ def _texts(directory: str | None, uid: int | None = None) -> dict[str, str]:
 def _differing(directory: str | None, wanted: Mapping[str, str], uid: int) -> list[str]:
     there = _texts(directory, uid)
     return sorted(name for name in {*there, *wanted} if there.get(name) != wanted.get(name))
-
-
-def _named_volumes(service: Mapping[str, Any]) -> list[str]:
-    names = []
-    for mount in service.get("volumes") or []:
-        source = (
-            mount.get("source", "")
-            if isinstance(mount, Mapping)
-            else str(mount).split(":", maxsplit=1)[0]
-        )
-        is_bind = source.startswith(("/", ".", "~")) or (
-            isinstance(mount, Mapping) and mount.get("type") != "volume"
-        )
-        if source and not is_bind:
-            names.append(source)
-    return names
 
 
 def _map_strings(value: Any, change: Callable[[str], str]) -> Any:

@@ -33,6 +33,7 @@ __all__ = [
     "Step",
     "build_service",
     "merge",
+    "named_volumes",
     "network_name",
     "parse_port",
     "parse_size",
@@ -279,6 +280,20 @@ def build_service(
         reload=reload,
         validate=tuple(definition.get("validate") or ()),
     )
+
+
+def named_volumes(compose: Mapping[str, Any]) -> dict[str, str]:
+    """Where the service mounts which of the project's volumes: path by name."""
+    found = {}
+    for mount in compose.get("volumes") or []:
+        if isinstance(mount, Mapping):
+            kind, source, target = (mount.get(key) for key in ("type", "source", "target"))
+        else:
+            source, _unused, rest = str(mount).partition(":")
+            kind, target = "volume", rest.partition(":")[0]
+        if kind == "volume" and source and target and not source.startswith(("/", ".", "~")):
+            found[source] = target
+    return found
 
 
 def parse_size(value: Any) -> int:
