@@ -1,0 +1,289 @@
+# Copyright (c) 2026, gpubox.llm maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""A short-lived Ollama that pulls for one that has no way to the Internet. Private to this collection.
+
+::
+
+    puller = Puller(container="gpubox-ollama-1", network="gpubox_egress", say=progress.say)
+    with puller as url:
+        ...                      # pull through url
+        puller.replaced = True   # a model has other blobs than before: the old ones go at the end
+
+The puller is a clone of the service's container: same user, mounts, limits and hardening, but on
+``network`` only. It reads its standard input, which the run holds open, and ends when that closes:
+however a run dies, no Ollama stays behind on the Internet. What was fetched so far is kept (the
+puller runs with OLLAMA_NOPRUNE), and the next run resumes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import re
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Callable, TextIO
+
+from ansible_collections.gpubox.llm.plugins.module_utils._docker import (
+    EngineError,
+    client,
+    docker,
+    why_none,
+)
+
+__all__ = ["Puller", "address", "clone"]
+
+PORT = 11434
+LABEL = "gpubox.llm.puller"
+LOCK = "/run/gpubox-{name}.lock"
+CA_FILE = "/etc/gpubox-ca.pem"  # in the container
+API_SECONDS = 60
+START_SECONDS = 60
+END_SECONDS = 15  # the script takes two, and Ollama as long as its disk does
+
+# The shell is the container's first process: when it ends, the kernel ends everything else. Before
+# that, Ollama gets the time to note how far the downloads came whose clients have gone.
+SCRIPT = """
+trap 'sleep 2; exit 0' TERM
+{ ollama serve; kill -TERM 1; } </dev/null &
+while read -r line; do :; done
+sleep 2
+"""
+# What a clone has of the container's host configuration. Not: devices, ports, restart policy.
+COPIED = (
+    *("CapAdd", "CapDrop", "CpuPeriod", "CpuQuota", "CpuShares", "CpusetCpus", "CpusetMems"),
+    *("Dns", "DnsOptions", "DnsSearch", "ExtraHosts", "GroupAdd", "LogConfig", "Memory"),
+    *("MemoryReservation", "MemorySwap", "NanoCpus", "OomScoreAdj", "PidsLimit", "ReadonlyRootfs"),
+    *("SecurityOpt", "ShmSize", "Tmpfs", "Ulimits", "UsernsMode"),
+)
+
+
+def address(container: str) -> str | None:
+    """The URL of a running Ollama by its container's address; None if there is no such running container."""
+    api = _engine()
+    try:
+        seen = api.inspect_container(container)
+    except docker.errors.NotFound:
+        return None
+    return _url(seen) if seen["State"]["Running"] else None
+
+
+def clone(
+    seen: Mapping[str, Any],
+    *,
+    image: str,
+    network: str,
+    environment: Mapping[str, str],
+    ca_file: str = "",
+    prune: bool = False,
+) -> dict[str, Any]:
+    """What the engine is asked to create: ``seen``, which is a container as the engine describes it, as a puller."""
+    config, host = seen["Config"], seen["HostConfig"]
+    inherited = dict(pair.split("=", 1) for pair in config.get("Env") or [] if "=" in pair)
+    trusted = {"SSL_CERT_FILE": CA_FILE} if ca_file else {}
+    own = {"OLLAMA_HOST": f"0.0.0.0:{PORT}", "OLLAMA_NOPRUNE": "0" if prune else "1"}
+    variables = {**inherited, **environment, **trusted, **own}
+    mounts = [{"Type": "bind", "Source": ca_file, "Target": CA_FILE, "ReadOnly": True}]
+    return {
+        "Image": image or config["Image"],
+        "User": config.get("User") or "",
+        "Env": [f"{name}={value}" for name, value in variables.items()],
+        "Entrypoint": ["sh", "-c", SCRIPT],
+        "Cmd": [],
+        "Labels": {LABEL: seen["Name"].lstrip("/")},
+        "Healthcheck": {"Test": ["NONE"]},
+        "AttachStdin": True,
+        "OpenStdin": True,
+        "StdinOnce": True,  # its end is that of the first, and only, client
+        "HostConfig": {
+            **{key: host[key] for key in COPIED if host.get(key) is not None},
+            "AutoRemove": True,
+            "NetworkMode": network,
+            "VolumesFrom": [seen["Id"]],
+            "Mounts": mounts if ca_file else [],
+        },
+    }
+
+
+class Puller:
+    """The puller of one container: it is up while the context is entered, which yields its URL."""
+
+    def __init__(
+        self,
+        *,
+        container: str,
+        network: str,
+        image: str = "",
+        environment: Mapping[str, str] | None = None,
+        ca_file: str = "",
+        lock_seconds: int = 3600,
+        say: Callable[[str], None] = lambda line: None,
+    ) -> None:
+        self.name = f"{container}-puller"
+        self.replaced = False
+        self._container = container
+        self._image, self._network, self._ca_file = image, network, ca_file
+        self._environment = dict(environment or {})
+        self._lock_seconds = lock_seconds
+        self._say = say
+        self._stack = contextlib.ExitStack()
+
+    def __enter__(self) -> str:
+        if self._ca_file and not os.path.isfile(self._ca_file):
+            raise EngineError(
+                f"ca_file: {self._ca_file} is no file on this box. Give the path of the certificates to trust."
+            )
+        self._api = _engine()
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(_lock(self.name, self._lock_seconds, self._say))
+            self._clear()
+            stack.push(self._leave)
+            url = _url(self._start(self._network))
+            self._stack = stack.pop_all()
+        return url
+
+    def __exit__(self, *reason: Any) -> None:
+        self._stack.__exit__(*reason)
+
+    def _leave(self, kind: Any, *_details: Any) -> None:
+        """End the puller, at once if nobody is downloading any more; then sweep."""
+        if kind is not None:
+            self._end(gently=True)
+            return
+        self._end(gently=False)
+        if self.replaced:
+            self._sweep()
+
+    def _sweep(self) -> None:
+        """Ollama removes what no model refers to when it starts; it needs no network for that."""
+        try:
+            self._start("none", prune=True)
+        except EngineError as error:
+            self._say(f"unused parts of replaced models were not removed: {error}")
+        finally:
+            self._end(gently=False)
+
+    # -- one container -----------------------------------------------------------------------------------
+
+    def _start(self, network: str, *, prune: bool = False) -> dict[str, Any]:
+        """Create it, hold its standard input, start it, wait until it answers; the container as it is then."""
+        try:
+            seen = self._api.inspect_container(self._container)
+            config = clone(
+                seen,
+                image=self._image,
+                network=network,
+                environment=self._environment,
+                ca_file=self._ca_file,
+                prune=prune,
+            )
+            self._api.create_container_from_config(config, name=self.name)
+            self._input = self._api.attach_socket(self.name, params={"stdin": 1, "stream": 1})
+            self._api.start(self.name)
+            self._wait_until_ready()
+            return self._api.inspect_container(self.name)
+        except docker.errors.APIError as error:
+            raise EngineError(
+                f"the container {self.name}, which pulls models for {self._container}, cannot be started: "
+                f"{error.explanation or error}. Bring the stack up first; check image and network of the puller."
+            ) from error
+
+    def _wait_until_ready(self) -> None:
+        end, said = time.monotonic() + START_SECONDS, ""
+        while time.monotonic() < end:
+            code, output = self._try()
+            if code == 0:
+                return
+            if code is None:
+                raise EngineError(f"the container {self.name} ended at once. {said}")
+            log = self._api.logs(self.name, tail=10).decode(errors="replace").strip()
+            said = f"{output}\nThe last lines of its log:\n{log}"
+            time.sleep(0.2)
+        raise EngineError(
+            f"Ollama in the container {self.name} does not answer after {START_SECONDS} s. {said}"
+        )
+
+    def _try(self) -> tuple[int | None, str]:
+        """Whether Ollama answers inside of the container; None if the container is no longer there."""
+        own = {"OLLAMA_HOST": f"127.0.0.1:{PORT}"}  # an HTTP proxy is not asked for that
+        try:
+            job = self._api.exec_create(self.name, ["ollama", "list"], environment=own)
+            output = self._api.exec_start(job["Id"]).decode(errors="replace").strip()
+            return int(self._api.exec_inspect(job["Id"])["ExitCode"]), output
+        except docker.errors.APIError as error:
+            return None, str(error)
+
+    def _clear(self) -> None:
+        """Wait for the puller of a run that was killed; it is about to end by itself."""
+        with contextlib.suppress(docker.errors.NotFound):
+            self._end(gently=self._api.inspect_container(self.name)["State"]["Running"])
+
+    def _end(self, *, gently: bool) -> None:
+        """End it; one that removes itself already answers with a conflict, and is gone a little later."""
+        with contextlib.suppress(docker.errors.APIError):
+            if gently:
+                self._api.stop(self.name, timeout=END_SECONDS)
+            self._api.remove_container(self.name, force=True)
+        end = time.monotonic() + END_SECONDS
+        with contextlib.suppress(docker.errors.NotFound):
+            while time.monotonic() < end:
+                self._api.inspect_container(self.name)
+                time.sleep(0.05)
+            raise EngineError(
+                f"the container {self.name} cannot be removed. Remove it: docker rm -f {self.name}."
+            )
+
+
+def _engine() -> Any:
+    api = client(API_SECONDS)
+    if api is None:
+        raise EngineError(why_none())
+    return api
+
+
+def _url(seen: Mapping[str, Any]) -> str:
+    """Where the box reaches a container; one on the host's network has no address of its own."""
+    networks: Iterable[Mapping[str, Any]] = seen["NetworkSettings"]["Networks"].values()
+    found = [network["IPAddress"] for network in networks if network.get("IPAddress")]
+    listens = [e for e in seen["Config"].get("Env") or [] if e.startswith("OLLAMA_HOST=")]
+    port = re.search(r":(\d+)/?$", listens[-1]) if listens else None
+    return f"http://{found[0] if found else '127.0.0.1'}:{port[1] if port else PORT}"
+
+
+@contextlib.contextmanager
+def _lock(name: str, seconds: int, say: Callable[[str], None]) -> Iterator[None]:
+    """Hold a lock of this box for as long as the context; the file says who holds it."""
+    try:
+        descriptor = os.open(LOCK.format(name=name), os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+    except PermissionError as error:
+        raise EngineError(f"{error}; run the play as root (become: true)") from error
+    with os.fdopen(descriptor, "r+", encoding="utf-8") as file:
+        _acquire(file, seconds, say)
+        file.truncate(0)
+        file.write(f"process {os.getpid()}, since {time.strftime('%Y-%m-%d %H:%M:%S')}")
+        file.flush()
+        yield
+
+
+def _acquire(file: TextIO, seconds: int, say: Callable[[str], None]) -> None:
+    started, say_at = time.monotonic(), 0.0
+    while True:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        except BlockingIOError as error:
+            file.seek(0)
+            holder = file.read() or "unknown"
+            waited = time.monotonic() - started
+            if waited > seconds:
+                raise EngineError(
+                    f"another run ({holder}) has been pulling models on this box for more than {seconds} s. "
+                    "Wait for it to end, then run again."
+                ) from error
+        if waited >= say_at:
+            say(f"waiting for another run that is pulling models ({holder})")
+            say_at = waited + 15
+        time.sleep(0.5)
