@@ -16,7 +16,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from . import _box, _engine, _fallbacks, _image, _models, _proxy, _secrets, _services
+from . import _box, _engine, _fallbacks, _image, _models, _ollama, _proxy, _secrets, _services
 from ._fault import UNKNOWN, Fault, did_you_mean, fault, listing, render
 from ._site import Rule, Site
 from ._spec import SYNONYMS, check
@@ -25,7 +25,7 @@ __all__ = ["RULES", "UNKNOWN", "Fault", "did_you_mean", "faults", "listing", "re
 
 RULES: tuple[Rule, ...] = tuple(
     rule
-    for topic in (_models, _fallbacks, _proxy, _image, _services, _box, _engine, _secrets)
+    for topic in (_models, _ollama, _fallbacks, _proxy, _image, _services, _box, _engine, _secrets)
     for rule in topic.RULES
 )
 

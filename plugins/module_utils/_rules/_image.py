@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 from ._fault import Fault, fault
-from ._site import Rule, Site, text
+from ._site import Rule, Site, is_true, text
 
 __all__ = ["RULES", "image_problem"]
 
@@ -37,6 +37,11 @@ PRODUCTS: tuple[Product, ...] = (
     ),
     Product(
         r"nginx(-unprivileged)?", (1, 30, 6), "string expressions overflow in it (CVE-2026-93479)"
+    ),
+    Product(
+        r"ollama",
+        (0, 35, 0),
+        "a registry can make it write and run files while it pulls (CVE-2026-103663)",
     ),
 )
 
@@ -112,6 +117,8 @@ def _images(site: Site) -> Iterator[tuple[str, Any]]:
 def images(site: Site) -> Iterator[Fault]:
     """Every image is pinned and safe to run."""
     for path, value in _images(site):
+        if path == "ollama_image" and is_true(site.get("ollama_allow_insecure_version")):
+            continue
         problem = image_problem(text(value)) if text(value) else None
         if problem:
             yield fault(path, value, *problem)

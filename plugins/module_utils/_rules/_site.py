@@ -33,7 +33,12 @@ class Site:
     def get(self, name: str) -> Any:
         """The variable's value, else its documented default."""
         value = self.variables.get(name)
-        return self.options.get(name, {}).get("default") if value is None else value
+        if value is None:
+            value = self.options.get(name, {}).get("default")
+            return (
+                None if "{{" in text(value) else value
+            )  # made of other variables: no value by itself
+        return value
 
     def mapping(self, name: str) -> Mapping[str, Any]:
         """The variable if it is a mapping, else an empty one."""
