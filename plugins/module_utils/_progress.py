@@ -14,7 +14,7 @@ from __future__ import annotations
 import os
 import time
 
-__all__ = ["MARK", "Progress"]
+__all__ = ["FIRST_LOOK_SECONDS", "MARK", "Progress"]
 
 MARK = "\x1f"
 STATE_EVERY_SECONDS = 0.5
@@ -59,7 +59,7 @@ class Progress:
         return time.monotonic() - self._started
 
     def _mark(self, kind: str, key: str, text: str) -> None:
-        words = (" ".join(word.replace(MARK, " ").split()) for word in (key, text))
+        words = (" ".join(word.split()) for word in (key, text))  # MARK is white space, too
         self._append(MARK.join(["", kind, f"{self._elapsed:.0f}", *words]))
 
     def _append(self, line: str) -> None:

@@ -11,18 +11,33 @@ task's own connection. A run that is over before the first look costs no extra c
 from __future__ import annotations
 
 import contextvars
+import os
+import re
+import sys
 import threading
 import time
 import uuid
+from collections.abc import Iterable
 from typing import Any
 
+from ansible.module_utils.parsing.convert_bool import boolean
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
+from ansible_collections.gpubox.llm.plugins.module_utils._progress import (
+    FIRST_LOOK_SECONDS,
+    MARK,
+)
 
-__all__ = ["LiveAction"]
+__all__ = ["LiveAction", "Screen"]
 
-FIRST_LOOK_SECONDS = 1.5
 LOOK_EVERY_SECONDS = 1.0
+LIST_EVERY_SECONDS = 15.0
+LONGEST_BLOCK = 12
+# Looked at here, because a task runs in a process that has no terminal any more; what it displays still gets there.
+ON_TERMINAL = sys.stdout.isatty() and os.environ.get("TERM", "dumb") != "dumb"
+
+# The texts come from the box, and from servers that it asked: none may steer the terminal.
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
 class LiveAction(ActionBase):
@@ -35,31 +50,108 @@ class LiveAction(ActionBase):
     def run(
         self, tmp: str | None = None, task_vars: dict[str, Any] | None = None
     ) -> dict[str, Any]:
-        """Run the module and follow it."""
+        """Run the module and follow it, unless its argument ``progress`` is false."""
         super().run(tmp, task_vars)
-        follower = _Follower(self)
-        arguments = {**self.arguments(task_vars or {}), "progress_file": follower.path}
+        variables = task_vars or {}
+        arguments = self.arguments(variables)
+        if boolean(arguments.get("progress", True), strict=False):
+            result = self._followed(arguments, variables)
+        else:
+            result = self._execute_module(module_args=arguments, task_vars=task_vars)
+        result.pop("invocation", None)  # it repeats the arguments, secrets among them
+        return result
+
+    def _followed(self, arguments: dict[str, Any], variables: dict[str, Any]) -> dict[str, Any]:
+        alone = len(variables.get("ansible_play_batch", ())) <= 1  # nobody else draws
+        follower = _Follower(self, Screen(in_place=ON_TERMINAL and alone))
         result: dict[str, Any] = {}
         try:
-            result = self._execute_module(module_args=arguments, task_vars=task_vars)
+            result = self._execute_module(
+                module_args={**arguments, "progress_file": follower.path}, task_vars=variables
+            )
         finally:
             follower.finish(
                 worked=not result or bool(result.get("changed") or result.get("failed"))
             )
-        result.pop("invocation", None)  # it repeats the arguments, secrets among them
         return result
+
+
+class Screen:
+    """Shows lines as they come, and the last state of each thing that goes on.
+
+    ``in_place`` draws the states again and again below the lines. Otherwise they become lines themselves: at once,
+    and then not before ``LIST_EVERY_SECONDS`` have gone by.
+    """
+
+    def __init__(self, in_place: bool, display: Any = None) -> None:
+        self._in_place = in_place
+        self._display = display or Display()
+        self._states: dict[str, str] = {}
+        self._listed: dict[str, float] = {}
+        self._drawn = 0
+
+    def take(self, lines: Iterable[str]) -> None:
+        """Show what the module has written since the last look."""
+        ended = []
+        touched = False
+        for line in lines:
+            kind, key, text = _parse(line)
+            if kind == "live":
+                self._states[key] = text
+            else:
+                self._states.pop(key, None)
+                ended.append(text)
+            touched = True
+        if touched and self._in_place:
+            self._draw(ended)
+        elif touched:
+            self._list(ended)
+
+    def _draw(self, ended: list[str]) -> None:
+        block = list(self._states.values())[:LONGEST_BLOCK]
+        if not block and not self._drawn:
+            for text in ended:
+                self._display.display(text)
+            return
+        # Over the old block: to its first line, clear from there, write; a line that is too long is not wrapped.
+        over = f"\x1b[{self._drawn}A" if self._drawn else ""
+        text = "".join(f"{line}\n" for line in (*ended, *block))
+        self._display.display(
+            f"{over}\x1b[J\x1b[?7l{text}\x1b[?7h", screen_only=True, newline=False
+        )
+        for line in ended:
+            self._display.display(line, log_only=True)
+        self._drawn = len(block)
+
+    def _list(self, ended: list[str]) -> None:
+        now = time.monotonic()
+        for text in ended:
+            self._display.display(text)
+        for key, text in self._states.items():
+            if now - self._listed.get(key, -LIST_EVERY_SECONDS) >= LIST_EVERY_SECONDS:
+                self._listed[key] = now
+                self._display.display(text)
+
+
+def _parse(line: str) -> tuple[str, str, str]:
+    """Kind, key and text of a line of the progress file; a line without marks is only text."""
+    parts = [_CONTROL.sub(" ", part) for part in line.split(MARK, 4)]
+    if len(parts) < 5:  # also a line that was never finished
+        return "said", "", f"  {' '.join(parts)}"
+    _unused, kind, seconds, key, text = parts
+    return kind, key, f"  {seconds:>4} s  {key}: {text}"
 
 
 class _Follower:
     """Shows every new line of a file on the target until it is told to finish."""
 
-    def __init__(self, action: LiveAction) -> None:
+    def __init__(self, action: LiveAction, screen: Screen) -> None:
         # The name cannot be guessed, and the module creates the file itself with mode 0600.
         self.path = f"/tmp/gpubox-{uuid.uuid4().hex}.progress"  # noqa: S108 - see the line above
         self._action = action
+        self._screen = screen
         self._done = threading.Event()
         self._seen = 0
-        self._display = Display()
         context = contextvars.copy_context()
         self._thread = threading.Thread(target=context.run, args=(self._follow,), daemon=True)
         self._started = time.monotonic()
@@ -85,9 +177,9 @@ class _Follower:
         except (
             Exception
         ) as error:  # whatever the connection raises: showing progress must not end the work
-            self._display.vvv(f"progress not shown: {error}")
+            Display().vvv(f"progress not shown: {error}")
             return
+        text = text.replace("\r\n", "\n")  # a connection with a terminal makes these of line ends
         whole = text[: text.rfind("\n") + 1] if not then else text
         self._seen += len(whole.encode())
-        for line in whole.splitlines():
-            self._display.display(f"  {line}")
+        self._screen.take(whole.splitlines())
