@@ -1,6 +1,7 @@
 # Everything that anyone runs here. `make` alone lists it.
 #
 #   INVENTORY=inventories/mine   the boxes to act on (default: quickstart, this machine)
+#   MODEL=llama3.2:3b            what the quickstart serves, also a GGUF file; without it, what suits the machine
 #   ARGS="..."                   passed on to the tool behind the target
 #   PYTHON=python3.12            the interpreter that .venv is made from
 #   PROJECT=other                the Compose project whose logs are shown, if the inventory sets stack_project
@@ -16,6 +17,8 @@ export PYTHONUNBUFFERED := 1
 export PYTHON
 
 bin := .venv/bin
+# What the quickstart serves is chosen once.
+quickstart_model = [ -z "$(MODEL)" ] && [ -e inventories/quickstart/group_vars/all/models.yml ] || $(bin)/python scripts/quickstart_model.py "$(MODEL)"
 links := collections/ansible_collections/gpubox/llm
 playbook = $(bin)/ansible-playbook $(if $(INVENTORY),-i "$(INVENTORY)") $(ask_sudo) $(ARGS)
 # Not root and sudo wants a password: Ansible asks for it once.
@@ -25,6 +28,7 @@ ask_sudo = $(shell [ "$$(id -u)" = 0 ] || sudo -n true 2>/dev/null || [ -n "$$AN
 
 .PHONY: up
 up: venv ## Set up the box, or bring it to what the inventory says
+	@$(if $(INVENTORY),$(if $(MODEL),echo "MODEL is for the quickstart: add it to llm_models in $(INVENTORY)." >&2; exit 1),$(quickstart_model))
 	@$(playbook) site.yml
 
 .PHONY: down
@@ -64,7 +68,7 @@ package: dev ## Build the tarball, import it as Galaxy would, install and use it
 
 .PHONY: integration
 integration: dev machine ## Run the tests that need a container engine
-	@$(bin)/pytest tests/integration -n 2 --dist loadfile $(ARGS)
+	@$(bin)/pytest tests/integration tests/contract -n 2 --dist loadfile $(ARGS)
 
 .PHONY: molecule
 molecule: dev machine ## Run whole boxes in containers (SCENARIO=quickstart: one)
