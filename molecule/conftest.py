@@ -20,11 +20,18 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 SCENARIO = os.environ["MOLECULE_SCENARIO_NAME"]
+EXTRA_SERVICES = {"models": {"ollama": 11434}}
 
 
 @pytest.fixture(scope="session")
 def box() -> Box:
     return Box(Host(SCENARIO), Path(__file__).parent / SCENARIO / "inventory")
+
+
+@pytest.fixture(scope="session")
+def services() -> dict[str, int]:
+    """What has to run on the box, and the port on which each answers inside."""
+    return {"litellm": 4000, "reverse_proxy": 8080, **EXTRA_SERVICES.get(SCENARIO, {})}
 
 
 @pytest.fixture(scope="session")

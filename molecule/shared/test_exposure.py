@@ -9,8 +9,6 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-import pytest
-
 from tests.rig.commands import run
 from tests.rig.host import image
 
@@ -66,11 +64,11 @@ def test_only_ssh_is_open(box: Box) -> None:
     assert _neighbour(box, "", BOX, "1-65535") == [22]
 
 
-@pytest.mark.parametrize(("service", "port"), [("litellm", 4000), ("reverse_proxy", 8080)])
-def test_container_addresses_are_not_routed(box: Box, service: str, port: int) -> None:
-    for address in _addresses(box, service):
-        route = f"ip route add {address} via {BOX}"
-        assert _neighbour(box, route, address, f"{port}-{port}") == [], address
+def test_container_addresses_are_not_routed(box: Box, services: dict[str, int]) -> None:
+    for service, port in services.items():
+        for address in _addresses(box, service):
+            route = f"ip route add {address} via {BOX}"
+            assert _neighbour(box, route, address, f"{port}-{port}") == [], (service, address)
 
 
 def test_loopback_port_is_not_reached_from_the_segment(box: Box) -> None:
