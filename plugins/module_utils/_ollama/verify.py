@@ -90,7 +90,12 @@ def _manifests(models_dir: str, names: Iterable[Name]) -> dict[Name, str]:
     for directory, _unused, files in os.walk(root):
         parts = os.path.relpath(directory, root).split(os.sep)
         if len(parts) == 3:
-            there.update({Name(*parts, file): os.path.join(directory, file) for file in files})
+            there.update(
+                {
+                    Name(parts[0], parts[1], parts[2], file): os.path.join(directory, file)
+                    for file in files
+                }
+            )
     return {wanted[name]: path for name, path in there.items() if name in wanted}
 
 
@@ -102,8 +107,9 @@ def _blobs(path: str) -> list[_Blob]:
         raise ValueError("is an empty manifest")
     try:
         data = json.loads(text)
-        return [_blob(part) for part in [*data["layers"], data["config"]]]
-    except (ValueError, KeyError, TypeError) as error:
+        config = [data["config"]] if (data.get("config") or {}).get("digest") else []
+        return [_blob(part) for part in [*data["layers"], *config]]
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ValueError("is a manifest that ends early or makes no sense") from error
 
 
