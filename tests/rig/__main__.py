@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 import json
 
-from tests.rig import registry, stack_images
+from tests.rig import ollama, registry, stack_images
 from tests.rig.host import Host, describe
 
 
@@ -23,7 +23,7 @@ def main() -> None:
     host.add_argument(
         "--registry", action="store_true", help="upstream names are the test registry's"
     )
-    things.add_parser("images", help="build the stack's images, once for each recipe")
+    things.add_parser("images", help="build the stack's images and Ollama, once for each recipe")
     server = things.add_parser("registry", help="the test registry")
     server.add_argument("verb", choices=["up", "down"])
     arguments = parser.parse_args()
@@ -31,6 +31,7 @@ def main() -> None:
         _host(arguments.verb, Host(arguments.name), arguments.registry)
     elif arguments.thing == "images":
         stack_images.make()
+        ollama.publish()
     elif arguments.verb == "up":
         print(json.dumps(registry.up()))
     else:

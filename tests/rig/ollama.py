@@ -6,13 +6,25 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import socket
+import subprocess
 import sys
 import tarfile
 import tempfile
+import time
+import urllib.request
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from tests.rig.commands import cache_lock, digest, run
+from tests.rig import registry
+from tests.rig.commands import CACHE, cache_lock, digest, run
+from tests.rig.images import system_image
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 # The newest that is whole when Go alone builds it: from 0.14 on, CMake builds the part that runs the models.
 VERSION = "0.13.5"
@@ -22,6 +34,21 @@ HEADER_PACKAGES = ("libstb-dev", "nlohmann-json3-dev")
 MINIAUDIO = (
     "miniaudio==1.71 --hash=sha256:ff51e2887bb673e2e757752b586b3dc924d59aa5fbcae9bbc45f4a111bd3262b"
 )
+
+NAME = f"ollama/ollama:{VERSION}"
+ARCHIVE = CACHE / "archives" / f"{NAME.replace('/', '_').replace(':', '_')}.tar.gz"
+RECIPE_LABEL = "gpubox.test.recipe"
+# As the official image is: no curl, no health check, root unless told otherwise. Not older than what built the program.
+BASE = ("ollama-base", "trixie", ("ca-certificates",), (), 'CMD ["bash"]')
+DOCKERFILE = """
+FROM {base}
+COPY ollama /bin/ollama
+ENV PATH=/usr/local/nvidia/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \\
+    NVIDIA_DRIVER_CAPABILITIES=compute,utility NVIDIA_VISIBLE_DEVICES=all OLLAMA_HOST=0.0.0.0:11434
+EXPOSE 11434
+ENTRYPOINT ["/bin/ollama"]
+CMD ["serve"]
+"""
 
 
 def binary() -> Path:
@@ -33,6 +60,75 @@ def binary() -> Path:
             program.parent.mkdir(parents=True, exist_ok=True)
             _build(program)
     return program
+
+
+@contextmanager
+def running(home: Path, **environment: str) -> Iterator[str]:
+    """The server as a process of this machine, on loopback; its address. Its log and models are in this directory."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{free.getsockname()[1]}"
+    fixed = {"HOME": str(home), "OLLAMA_HOST": address, "OLLAMA_MODELS": str(home / "models")}
+    with (home / "ollama.log").open("ab") as log:
+        server = subprocess.Popen(
+            [binary(), "serve"],
+            env={"PATH": os.environ["PATH"], **fixed, **environment},
+            stdout=log,
+            stderr=log,
+        )
+    try:
+        _wait_for(f"http://{address}", server)
+        yield f"http://{address}"
+    finally:
+        server.terminate()
+        server.wait()
+
+
+def image() -> str:
+    """The server's image under its upstream name, on this machine's engine."""
+    program = binary()
+    label = f"{RECIPE_LABEL}={_recipe(program)}"
+    with cache_lock("ollama-image"):
+        if not run("docker", "images", "--quiet", "--filter", f"label={label}", NAME):
+            dockerfile = DOCKERFILE.format(base=system_image(*BASE))
+            build = ["docker", "build", "--quiet", "--label", label, "--tag", NAME, "--file", "-"]
+            run(*build, program.parent, input_text=dockerfile)
+    return NAME
+
+
+def publish() -> None:
+    """Have the image where test hosts find it: in the archives and, under its name, in the test registry."""
+    recipe = _recipe(binary())
+    done = CACHE / f"ollama-published-{recipe}"
+    if done.exists() and ARCHIVE.exists():
+        return
+    image()
+    with cache_lock("ollama-image"):
+        registry.push(NAME)
+        ARCHIVE.parent.mkdir(parents=True, exist_ok=True)
+        new = ARCHIVE.with_suffix(".new")
+        with new.open("wb") as archive:
+            save = subprocess.Popen(["docker", "save", NAME], stdout=subprocess.PIPE)
+            subprocess.run(["gzip", "-1"], stdin=save.stdout, stdout=archive, check=True)
+            if save.wait() != 0:
+                raise RuntimeError(f"docker save {NAME} failed")
+        new.rename(ARCHIVE)
+        done.touch()
+
+
+def _wait_for(url: str, server: subprocess.Popen[bytes], seconds: float = 20) -> None:
+    end = time.monotonic() + seconds
+    while server.poll() is None and time.monotonic() < end:
+        try:
+            urllib.request.urlopen(url, timeout=1).close()
+            return
+        except OSError:
+            time.sleep(0.05)
+    raise RuntimeError(f"{url} does not answer")
+
+
+def _recipe(program: Path) -> str:
+    return digest(DOCKERFILE, *map(str, BASE), program.parent.name)
 
 
 def _build(target: Path) -> None:
