@@ -144,40 +144,26 @@ options:
     type: str
     choices: [warn, refuse, ignore]
     default: warn
-  stall_seconds:
-    description: After how many seconds without progress a download is begun anew, where it stopped.
-    type: int
-    default: 60
   retries:
-    description: How many times in a row a download is begun anew without getting further.
+    description:
+      - How many times in a row a download is begun anew without getting further. That happens when it was cut, and when
+        nothing came for O(stall_seconds).
     type: int
     default: 5
-  ca_file:
-    description: Certificate authorities, on the box, that servers and registries are checked against.
-    type: path
-  progress:
-    description: Whether to show how far each download is.
-    type: bool
-    default: true
-  progress_file:
-    description: File to which progress lines are appended; set by the action plugin.
-    type: path
+extends_documentation_fragment:
+  - gpubox.llm._attributes
+  - gpubox.llm._http
+  - gpubox.llm._progress
 requirements:
-  - The Python package C(requests) on the box
   - The Python package C(docker) on the box, with O(container)
 attributes:
   check_mode:
     description:
       - Predicts the real run and only reads. Registries are asked for manifests, as in the real run.
-    support: full
   diff_mode:
     description:
       - Shows names and digests before and after. For a created model it says what the model is created from, because
         its digest is known only afterwards.
-    support: full
-  idempotent:
-    description: A second run changes nothing.
-    support: full
 author:
   - gpubox.llm maintainers (@gpubox)
 """
@@ -247,3 +233,63 @@ version:
   type: str
   sample: 0.35.0
 """
+
+from typing import Any
+
+from ansible_collections.gpubox.llm.plugins.module_utils._ollama.task import act
+from ansible_collections.gpubox.llm.plugins.module_utils._runner import (
+    HTTP_OPTIONS,
+    PROGRESS_OPTIONS,
+    run,
+)
+
+MODEL: dict[str, dict[str, Any]] = {
+    "name": {"type": "str", "required": True},
+    "state": {"type": "str", "choices": ["present", "latest", "absent"], "default": "present"},
+    "digest": {"type": "str"},
+    "from": {"type": "str"},
+    "file": {"type": "path"},
+    "system": {"type": "str"},
+    "template": {"type": "str"},
+    "parameters": {"type": "dict"},
+    "adapters": {"type": "list", "elements": "path"},
+    "quantize": {"type": "str"},
+    "loaded": {"type": "bool"},
+    "keep_alive": {"type": "raw"},
+}
+OPTIONS: dict[str, dict[str, Any]] = {
+    "models": {"type": "list", "elements": "dict", "required": True, "options": MODEL},
+    "prune": {"type": "bool", "default": False},
+    "url": {"type": "str"},
+    "container": {"type": "str"},
+    "image": {"type": "str"},
+    "network": {"type": "str", "default": "bridge"},
+    "environment": {"type": "dict", "default": {}},
+    "models_dir": {"type": "path"},
+    "api_key": {"type": "str", "no_log": True},
+    "registry_mirror": {"type": "str"},
+    "registries": {"type": "list", "elements": "str", "default": ["registry.ollama.ai", "hf.co"]},
+    "insecure": {"type": "bool", "default": False},
+    "verify": {"type": "bool", "default": False},
+    "concurrency": {"type": "int", "default": 3},
+    "min_free_bytes": {"type": "int", "default": 1 << 30},
+    "gpu_memory_bytes": {"type": "int"},
+    "gpu_fit": {"type": "str", "choices": ["warn", "refuse", "ignore"], "default": "warn"},
+    "retries": {"type": "int", "default": 5},
+    **HTTP_OPTIONS,
+    **PROGRESS_OPTIONS,
+}
+
+
+def main() -> None:
+    """Act as the arguments say."""
+    run(
+        OPTIONS,
+        act,
+        required_one_of=[["url", "container"]],
+        mutually_exclusive=[["url", "container"]],
+    )
+
+
+if __name__ == "__main__":
+    main()

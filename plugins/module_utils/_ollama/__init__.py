@@ -7,14 +7,19 @@
 ::
 
     names       model names, read and compared as Ollama does                                  (pure)
-    plan        what the list asks for, what has to be known first, what must change            (pure)
+    wanted      the list of models as the user wrote it, read and checked                       (pure)
     create      what a created model is made of, and whether one is as declared                 (pure)
-    gguf        the head of a GGUF file                                                         (pure)
+    plan        what has to be known before, and what must change                               (pure)
     client      Ollama's API: one method for one request
     registry    a model's manifest, by one request to its registry
-    puller      a short-lived clone of an Ollama container that may reach the registry
+    gguf        the head of a GGUF file
+    place       where on the box a container keeps its models
     verify      finds and removes blobs and manifests that are not what their names say
+    look        finds out what the plan has to know
+    checks      what has to fit before the first byte is fetched
+    puller      a short-lived clone of an Ollama container that may reach the registry
     pull        one model's download: progress, stalls, new attempts
-    apply       finds out, checks and carries out the plan for the whole list
-    info        what ollama_model_info reports
+    apply       carries out the plan for the whole list
+    task        one call of ollama_model
+    info        one call of ollama_model_info
 """
