@@ -86,10 +86,6 @@ models:
       description: How its parameters are stored; empty if the server does not say.
       type: str
       sample: Q4_K_M
-    parent:
-      description: Name of the model that it was created from; empty if it was not, or was quantized on the way.
-      type: str
-      sample: ''
     capabilities:
       description: What it can be used for.
       type: list
@@ -123,9 +119,9 @@ models:
 
 from ansible_collections.gpubox.llm.plugins.module_utils._http import Http
 from ansible_collections.gpubox.llm.plugins.module_utils._ollama.client import Ollama
+from ansible_collections.gpubox.llm.plugins.module_utils._ollama.container import address
 from ansible_collections.gpubox.llm.plugins.module_utils._ollama.info import report
 from ansible_collections.gpubox.llm.plugins.module_utils._ollama.names import OllamaError
-from ansible_collections.gpubox.llm.plugins.module_utils._ollama.puller import address
 from ansible_collections.gpubox.llm.plugins.module_utils._runner import (
     HTTP_OPTIONS,
     Outcome,

@@ -13,7 +13,7 @@
     client      Ollama's API: one method for one request
     registry    a model's manifest, by one request to its registry
     gguf        the head of a GGUF file
-    place       where on the box a container keeps its models
+    container   an Ollama's container, as the engine of the box describes it
     verify      finds and removes blobs and manifests that are not what their names say
     look        finds out what the plan has to know
     checks      what has to fit before the first byte is fetched

@@ -15,7 +15,6 @@ from ansible_collections.gpubox.llm.plugins.module_utils._ollama.client import (
     Model,
     Ollama,
 )
-from ansible_collections.gpubox.llm.plugins.module_utils._ollama.names import Name
 
 __all__ = ["describe", "report"]
 
@@ -41,7 +40,6 @@ def describe(model: Model, capabilities: Sequence[str], loaded: Loaded | None) -
         "family": _text(model.details, "family"),
         "parameter_size": _text(model.details, "parameter_size"),
         "quantization": _text(model.details, "quantization_level"),
-        "parent": _parent(model.details),
         "capabilities": sorted(capabilities),
         "loaded": _memory(loaded) if loaded else None,
     }
@@ -69,9 +67,3 @@ def _capabilities(server: Ollama, model: Model, warn: Callable[[str], None]) -> 
 
 def _text(details: Mapping[str, Any], key: str) -> str:
     return str(details.get(key) or "")
-
-
-def _parent(details: Mapping[str, Any]) -> str:
-    """The model that it was created from; for one made from a file, the server names a file of its own."""
-    parent = _text(details, "parent_model")
-    return "" if not parent or "sha256-" in parent else Name.of(parent).short

@@ -22,25 +22,24 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
-import re
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Callable, TextIO
 
-from ansible_collections.gpubox.llm.plugins.module_utils._docker import (
-    EngineError,
-    client,
-    docker,
-    why_none,
+from ansible_collections.gpubox.llm.plugins.module_utils._docker import EngineError, docker
+from ansible_collections.gpubox.llm.plugins.module_utils._ollama.container import (
+    PORT,
+    address,
+    engine,
+    environment_of,
+    url_of,
 )
 
 __all__ = ["Puller", "address", "clone"]
 
-PORT = 11434
 LABEL = "gpubox.llm.puller"
 LOCK = "/run/gpubox-{name}.lock"
 CA_FILE = "/etc/gpubox-ca.pem"  # in the container
-API_SECONDS = 60
 START_SECONDS = 60
 END_SECONDS = 15  # the script takes two, and Ollama as long as its disk does
 
@@ -61,16 +60,6 @@ COPIED = (
 )
 
 
-def address(container: str) -> str | None:
-    """The URL of a running Ollama by its container's address; None if there is no such running container."""
-    api = _engine()
-    try:
-        seen = api.inspect_container(container)
-    except docker.errors.NotFound:
-        return None
-    return _url(seen) if seen["State"]["Running"] else None
-
-
 def clone(
     seen: Mapping[str, Any],
     *,
@@ -82,10 +71,9 @@ def clone(
 ) -> dict[str, Any]:
     """What the engine is asked to create: ``seen``, which is a container as the engine describes it, as a puller."""
     config, host = seen["Config"], seen["HostConfig"]
-    inherited = dict(pair.split("=", 1) for pair in config.get("Env") or [] if "=" in pair)
     trusted = {"SSL_CERT_FILE": CA_FILE} if ca_file else {}
     own = {"OLLAMA_HOST": f"0.0.0.0:{PORT}", "OLLAMA_NOPRUNE": "0" if prune else "1"}
-    variables = {**inherited, **environment, **trusted, **own}
+    variables = {**environment_of(seen), **environment, **trusted, **own}
     mounts = [{"Type": "bind", "Source": ca_file, "Target": CA_FILE, "ReadOnly": True}]
     return {
         "Image": image or config["Image"],
@@ -136,12 +124,12 @@ class Puller:
             raise EngineError(
                 f"ca_file: {self._ca_file} is no file on this box. Give the path of the certificates to trust."
             )
-        self._api = _engine()
+        self._api = engine()
         with contextlib.ExitStack() as stack:
             stack.enter_context(_lock(self.name, self._lock_seconds, self._say))
             self._clear()
             stack.push(self._leave)
-            url = _url(self._start(self._network))
+            url = url_of(self._start(self._network))
             self._stack = stack.pop_all()
         return url
 
@@ -235,22 +223,6 @@ class Puller:
             raise EngineError(
                 f"the container {self.name} cannot be removed. Remove it: docker rm -f {self.name}."
             )
-
-
-def _engine() -> Any:
-    api = client(API_SECONDS)
-    if api is None:
-        raise EngineError(why_none())
-    return api
-
-
-def _url(seen: Mapping[str, Any]) -> str:
-    """Where the box reaches a container; one on the host's network has no address of its own."""
-    networks: Iterable[Mapping[str, Any]] = seen["NetworkSettings"]["Networks"].values()
-    found = [network["IPAddress"] for network in networks if network.get("IPAddress")]
-    listens = [e for e in seen["Config"].get("Env") or [] if e.startswith("OLLAMA_HOST=")]
-    port = re.search(r":(\d+)/?$", listens[-1]) if listens else None
-    return f"http://{found[0] if found else '127.0.0.1'}:{port[1] if port else PORT}"
 
 
 @contextlib.contextmanager
