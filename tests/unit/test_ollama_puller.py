@@ -111,6 +111,25 @@ def test_a_container_is_reached_at_its_address(
     assert container.url_of(seen) == url
 
 
+@pytest.mark.parametrize(
+    ("inside", "found"),
+    [("/models", "/vol/_data"), ("/models/deep", "/vol/_data/deep"), ("/elsewhere", None)],
+)
+def test_models_are_found_in_the_mount_that_holds_them(inside: str, found: str | None) -> None:
+    mounts = [
+        {"Destination": "/", "Source": ""},
+        {"Destination": "/models", "Source": "/vol/_data"},
+    ]
+    seen = {"Config": {"Env": [f"OLLAMA_MODELS={inside}"]}, "Mounts": mounts}
+    assert container._models(seen) == found
+
+
+def test_models_are_in_the_home_directory_unless_said_otherwise() -> None:
+    mounts = [{"Destination": "/root/.ollama", "Source": "/vol/_data"}]
+    seen = {"Config": {"Env": ["HOME=/root"]}, "Mounts": mounts}
+    assert container._models(seen) == "/vol/_data/models"
+
+
 def test_a_second_run_waits_and_says_who_is_first(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

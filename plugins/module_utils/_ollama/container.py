@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -17,7 +18,7 @@ from ansible_collections.gpubox.llm.plugins.module_utils._docker import (
     why_none,
 )
 
-__all__ = ["PORT", "address", "engine", "environment_of", "url_of"]
+__all__ = ["PORT", "address", "engine", "environment_of", "models_dir", "url_of"]
 
 PORT = 11434
 API_SECONDS = 60
@@ -27,6 +28,13 @@ def address(container: str) -> str | None:
     """The URL of a running Ollama by its container's address; None if there is no such running container."""
     seen = _running(container)
     return url_of(seen) if seen else None
+
+
+def models_dir(container: str) -> str | None:
+    """Where this box has the models of a running Ollama; None if it cannot see them, as in an engine's own machine."""
+    seen = _running(container)
+    found = _models(seen) if seen else None
+    return found if found and os.path.isdir(found) else None
 
 
 def engine() -> Any:
@@ -56,3 +64,13 @@ def url_of(seen: Mapping[str, Any]) -> str:
     found = [network["IPAddress"] for network in networks if network.get("IPAddress")]
     port = re.search(r":(\d+)/?$", environment_of(seen).get("OLLAMA_HOST", ""))
     return f"http://{found[0] if found else '127.0.0.1'}:{port[1] if port else PORT}"
+
+
+def _models(seen: Mapping[str, Any]) -> str | None:
+    variables = environment_of(seen)
+    inside = variables.get("OLLAMA_MODELS") or f"{variables.get('HOME', '/root')}/.ollama/models"
+    for mount in sorted(seen["Mounts"], key=lambda mount: -len(mount["Destination"])):
+        rest = os.path.relpath(inside, mount["Destination"])
+        if not rest.startswith("..") and mount["Source"]:
+            return os.path.normpath(os.path.join(mount["Source"], rest))
+    return None
