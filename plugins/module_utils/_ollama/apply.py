@@ -16,7 +16,7 @@ from typing import Any
 
 from ansible_collections.gpubox.llm.plugins.module_utils._http import HttpError, StatusError
 from ansible_collections.gpubox.llm.plugins.module_utils._ollama import create
-from ansible_collections.gpubox.llm.plugins.module_utils._ollama.client import Model, Ollama
+from ansible_collections.gpubox.llm.plugins.module_utils._ollama.client import Ollama
 from ansible_collections.gpubox.llm.plugins.module_utils._ollama.look import digests
 from ansible_collections.gpubox.llm.plugins.module_utils._ollama.names import Name, OllamaError
 from ansible_collections.gpubox.llm.plugins.module_utils._ollama.plan import State, Step, moved
@@ -62,7 +62,7 @@ class Applier:
         with self.pulling(any(step.name in self.state.models for step in todo)) as puller:
             with ThreadPoolExecutor(max_workers=self.concurrency) as pool:
                 said = list(pool.map(lambda step: self._fetch_one(puller, step.name), todo))
-            faults = [*filter(None, said), *self._unlike_pinned(todo, puller.tags())]
+            faults = [*filter(None, said), *self._unlike_pinned(puller, todo)]
             if faults:
                 raise OllamaError("\n".join(faults))
 
@@ -86,15 +86,16 @@ class Applier:
         self.progress.done(name.short, f"pulled{size} in {time.monotonic() - started:.0f} s")
         return ""
 
-    def _unlike_pinned(self, todo: Sequence[Step], now: Mapping[Name, Model]) -> list[str]:
+    def _unlike_pinned(self, puller: Ollama, todo: Sequence[Step]) -> list[str]:
         """What moved between the manifest that was checked and the download; it does not stay."""
-        faults = []
-        for step in todo:
-            there = now.get(step.name)
-            if step.wanted and step.wanted.digest and there and there.digest != step.wanted.digest:
-                self.server.delete(step.name)
-                where = self.registry.origin(step.name).host
-                faults.append(f"{moved(step.wanted, there.digest, where)} It was removed again.")
+        pinned = [step.wanted for step in todo if step.wanted and step.wanted.digest]
+        now, faults = puller.tags() if pinned else {}, []
+        for model in pinned:
+            there = now.get(model.name)
+            if there and there.digest != model.digest:
+                self.server.delete(model.name)
+                where = self.registry.origin(model.name).host
+                faults.append(f"{moved(model, there.digest, where)} It was removed again.")
         return faults
 
     def create(self, steps: Sequence[Step]) -> None:

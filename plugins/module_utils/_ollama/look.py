@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import datetime
@@ -93,21 +93,31 @@ def _manifest(registry: Registry, model: Wanted) -> tuple[Manifest | None, str]:
 # -- created models --------------------------------------------------------------------------------------------
 
 
-def _differing(server: Ollama, wanted: Iterable[Wanted], state: State) -> Iterable[Name]:
-    """The created models that are there, but not as declared."""
+def _differing(server: Ollama, wanted: Iterable[Wanted], state: State) -> Iterator[Name]:
+    """The created models that are there, but not as declared, or are created from what will be replaced."""
+    replaced = {name for name, found in state.manifests.items() if _moves(name, found, state)}
     for model in wanted:
         if model.state == "absent" or not model.source or not state.digest(model.name):
             continue
-        try:
-            show = server.show(model.name)
-            base = server.show(model.base) if model.base and model.base in state.models else None
-        except NotFound:
+        if model.base in replaced or _is_other(server, model, state):
+            replaced.add(model.name)
             yield model.name
-            continue
-        made = str(show.get("modified_at", ""))
-        known = digests(model.options, partial(_is_newer, made=made))
-        if create.wanted(model.options, show, base=base, digests=known):
-            yield model.name
+
+
+def _moves(name: Name, manifest: Manifest | None, state: State) -> bool:
+    return manifest is None or manifest.digest != state.digest(name)
+
+
+def _is_other(server: Ollama, model: Wanted, state: State) -> bool:
+    """Whether what is there is not what the list declares."""
+    try:
+        show = server.show(model.name)
+        base = server.show(model.base) if model.base and model.base in state.models else None
+    except NotFound:
+        return True  # it has just been removed
+    made = str(show.get("modified_at", ""))
+    known = digests(model.options, partial(_is_newer, made=made))
+    return bool(create.wanted(model.options, show, base=base, digests=known))
 
 
 def digests(

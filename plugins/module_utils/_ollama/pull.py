@@ -70,9 +70,8 @@ class Limits:
 class Meter:
     """How far a download is, how fast, and how long it will still take."""
 
-    def __init__(self, size: int = 0, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, size: int = 0) -> None:
         self._size = size
-        self._clock = clock
         self._totals: dict[str, int] = {}
         self._best: dict[str, int] = {}  # bytes of each layer, over all attempts
         self.begin()
@@ -81,7 +80,7 @@ class Meter:
         """A new attempt."""
         self._last: dict[str, int] = {}  # bytes of each layer, as this attempt said last
         self._arrived = 0
-        self._moved_at = self._clock()
+        self._moved_at = time.monotonic()
         self._samples = deque([(self._moved_at, 0)])
 
     @property
@@ -92,11 +91,11 @@ class Meter:
     @property
     def still_seconds(self) -> float:
         """For how long nothing has moved."""
-        return self._clock() - self._moved_at
+        return time.monotonic() - self._moved_at
 
     def take(self, event: Event) -> None:
         """Note an event of the stream."""
-        now, digest = self._clock(), event.digest
+        now, digest = time.monotonic(), event.digest
         last = self._last.get(digest)
         if not digest or event.completed != last:
             self._moved_at = now
@@ -130,12 +129,10 @@ class Download:
     server: Ollama
     limits: Limits
     show: Callable[[str], None]
-    sleep: Callable[[float], None] = time.sleep
-    clock: Callable[[], float] = time.monotonic
 
     def run(self, name: Name, *, size: int = 0, insecure: bool = False) -> None:
         """Pull ``name``; ``size`` is what its manifest says, if that is known."""
-        meter, failures = Meter(size, self.clock), 0
+        meter, failures = Meter(size), 0
         while True:
             before = meter.done
             try:
@@ -154,7 +151,7 @@ class Download:
                         "Check the way to the registry and run again; what was downloaded is kept."
                     ) from error
                 self.show(f"interrupted at {meter}: {error}; going on in a moment")
-                self.sleep(min(2.0 ** (failures - 1), LONGEST_WAIT_SECONDS))
+                time.sleep(min(2.0 ** (failures - 1), LONGEST_WAIT_SECONDS))
 
     def _attempt(self, name: Name, size: int, insecure: bool, meter: Meter) -> None:
         meter.begin()

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -15,12 +16,13 @@ from ansible_collections.gpubox.llm.plugins.module_utils._http import Http
 from ansible_collections.gpubox.llm.plugins.module_utils._ollama import checks, gguf, plan, verify
 from ansible_collections.gpubox.llm.plugins.module_utils._ollama.apply import Applier
 from ansible_collections.gpubox.llm.plugins.module_utils._ollama.client import Model, Ollama, words
+from ansible_collections.gpubox.llm.plugins.module_utils._ollama.container import address
 from ansible_collections.gpubox.llm.plugins.module_utils._ollama.look import look
 from ansible_collections.gpubox.llm.plugins.module_utils._ollama.names import Name, OllamaError
 from ansible_collections.gpubox.llm.plugins.module_utils._ollama.place import models_dir
 from ansible_collections.gpubox.llm.plugins.module_utils._ollama.plan import State, Step
 from ansible_collections.gpubox.llm.plugins.module_utils._ollama.pull import Limits
-from ansible_collections.gpubox.llm.plugins.module_utils._ollama.puller import Puller, address
+from ansible_collections.gpubox.llm.plugins.module_utils._ollama.puller import Puller
 from ansible_collections.gpubox.llm.plugins.module_utils._ollama.registry import Registry
 from ansible_collections.gpubox.llm.plugins.module_utils._ollama.wanted import Wanted, read
 from ansible_collections.gpubox.llm.plugins.module_utils._runner import Outcome, Task, TaskError
@@ -62,7 +64,8 @@ def _address(task: Task) -> str:
 def _models_dir(task: Task) -> str:
     """Where the box has the models; empty if that is not known."""
     container = task.params["container"]
-    return task.params["models_dir"] or (models_dir(container) if container else "")
+    found = task.params["models_dir"] or (models_dir(container) if container else "")
+    return found if found and os.path.isdir(found) else ""
 
 
 def _registry(task: Task, version: str = "") -> Registry:

@@ -49,7 +49,7 @@ def read(models: Iterable[Mapping[str, Any]]) -> list[Wanted]:
     found: dict[Name, Wanted] = {}
     for options in models:
         said = list(_faults(options))
-        faults.extend(f"{options['name']}: {text}." for text in said)
+        faults.extend(_told(options["name"], text) for text in said)
         if not said:
             model = _wanted(options)
             if model.name in found:
@@ -63,6 +63,11 @@ def read(models: Iterable[Mapping[str, Any]]) -> list[Wanted]:
     if faults:
         raise OllamaError("\n".join(faults))
     return list(found.values())
+
+
+def _told(name: str, text: str) -> str:
+    """A fault with the model's name before it, unless it begins with that."""
+    return f"{text}." if text.startswith(repr(name)) else f"{name}: {text}."
 
 
 def _wanted(options: Mapping[str, Any]) -> Wanted:
