@@ -11,7 +11,6 @@ import json
 import os
 import socket
 import subprocess
-import sys
 import time
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
@@ -22,8 +21,8 @@ from ansible.plugins.loader import init_plugin_loader
 from ansible.utils.collection_loader import AnsibleCollectionConfig
 
 from tests.repository import ROOT
-from tests.rig.commands import cache_lock, run, succeeds
-from tests.rig.images import busybox
+from tests.rig.commands import run, succeeds
+from tests.rig.images import busybox, upstream_image
 from tests.unit.reverse_proxy_rendered import rendered
 
 if TYPE_CHECKING:
@@ -34,12 +33,6 @@ if not AnsibleCollectionConfig.collection_finder:  # once per process: lookups b
 
 UPSTREAM = Path(__file__).with_name("reverse_proxy_upstream.py")
 HOST_PYTHON = [f"--volume={path}:{path}:ro" for path in ("/usr", "/lib", "/lib64")]
-HAVE_IMAGE = """
-- hosts: localhost
-  connection: local
-  gather_facts: false
-  roles: [gpubox.llm.local_images]
-"""
 KEY = "sk-canary-8c1f2e"
 UNLIMITED = {"per_ip": "", "per_key": "", "connections_per_ip": 0, "connections_per_key": 0}
 
@@ -66,17 +59,6 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
-
-
-def have(image: str) -> None:
-    """Pull or build the image as a user's box would, unless it is there."""
-    with cache_lock("nginx") as cache:
-        if succeeds("docker", "image", "inspect", image):
-            return
-        playbook = cache / "have_image.yml"
-        playbook.write_text(HAVE_IMAGE)
-        wanted = json.dumps({"__local_images_wanted": [image], "llm_images": "auto"})
-        run(Path(sys.executable).with_name("ansible-playbook"), playbook, "--extra-vars", wanted)
 
 
 @dataclass
@@ -112,7 +94,7 @@ class Box:
         new.replace(self.directory / "current")
 
     def start(self) -> None:
-        have(self.definition["compose"]["image"])
+        upstream_image(self.definition["compose"]["image"])
         self.write(self.definition)
         service = {
             **self.definition["compose"],

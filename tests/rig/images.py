@@ -7,18 +7,40 @@
 from __future__ import annotations
 
 import io
+import json
 import shlex
 import subprocess
+import sys
 import tarfile
 import tempfile
 from pathlib import Path
 
-from tests.rig.commands import cache_lock, digest, run, succeeds
+from tests.rig.commands import ROOT, cache_lock, digest, run, succeeds
 
 MIRROR = "http://deb.debian.org/debian"
 
 # A page that says who answers, and a health check that works in the image: all a stand-in service needs.
-BUSYBOX_APPLETS = ("cat", "chown", "false", "grep", "httpd", "id", "ls", "nc", "sh", "sleep", "true", "wget")
+BUSYBOX_APPLETS = (
+    "cat",
+    "chown",
+    "false",
+    "grep",
+    "httpd",
+    "id",
+    "ls",
+    "nc",
+    "sh",
+    "sleep",
+    "true",
+    "wget",
+)
+
+HAVE_IMAGE = """
+- hosts: localhost
+  connection: local
+  gather_facts: false
+  roles: [gpubox.llm.local_images]
+"""
 
 
 def busybox() -> str:
@@ -43,6 +65,18 @@ def system_image(
                 layer = Path(scratch) / "layer.tar"
                 run("mmdebstrap", "--variant=minbase", include, *hooks, suite, layer, MIRROR)
                 run("docker", "import", "--change", change, layer, name)
+    return name
+
+
+def upstream_image(name: str) -> str:
+    """One of the stack's images on this machine's engine: pulled or built as a user's box would, unless it is there."""
+    with cache_lock("upstream-image") as cache:
+        if not succeeds("docker", "image", "inspect", name):
+            playbook = cache / "have_image.yml"
+            playbook.write_text(HAVE_IMAGE)
+            wanted = json.dumps({"__local_images_wanted": [name], "llm_images": "auto"})
+            program = Path(sys.executable).with_name("ansible-playbook")
+            run(program, playbook, "--extra-vars", wanted, cwd=ROOT)
     return name
 
 

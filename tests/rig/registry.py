@@ -13,9 +13,13 @@ from __future__ import annotations
 import json
 import shlex
 import time
+from typing import TYPE_CHECKING
 
 from tests.rig.commands import CACHE, cache_lock, own, run, succeeds
 from tests.rig.images import system_image
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 NAME = own("registry-server")
 UPSTREAM = ("ghcr.io", "registry-1.docker.io")
@@ -30,6 +34,7 @@ CONFIG = {
         "tls": {"certificate": "/tls/server.crt", "key": "/tls/server.key"},
     },
 }
+KEY = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "3650")
 SETUP = (f"echo {shlex.quote(json.dumps(CONFIG))} > /registry.yml",)
 SERVE = 'CMD ["docker-registry", "serve", "/registry.yml"]'
 
@@ -72,22 +77,31 @@ def down() -> None:
     run("docker", "rm", "--force", NAME)
 
 
+def certificate(directory: Path, names: tuple[str, ...]) -> None:
+    """``server.crt`` and ``server.key`` of the same CA, for ``DNS:`` and ``IP:`` names."""
+    with cache_lock("registry-service"):
+        _make_certificates()
+        _sign(CA, directory, names)
+
+
 def _make_certificates() -> None:
     """A CA as a company has one, and a certificate of it for the upstream names."""
     if CA.exists():
         return
     TLS.mkdir(parents=True, exist_ok=True)
-    key = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "3650")
     authority = TLS / "new.crt"
     run(
-        *("openssl", "req", "-x509", *key, "-subj", "/CN=gpubox test company CA"),
+        *("openssl", "req", "-x509", *KEY, "-subj", "/CN=gpubox test company CA"),
         *("-keyout", TLS / "ca.key", "-out", authority),
     )
-    names = ",".join(f"DNS:{name}" for name in UPSTREAM)
-    run(
-        *("openssl", "req", "-x509", *key, "-CA", authority, "-CAkey", TLS / "ca.key"),
-        *("-subj", "/CN=registry", "-addext", f"subjectAltName={names}"),
-        *("-addext", "basicConstraints=critical,CA:FALSE"),
-        *("-keyout", TLS / "server.key", "-out", TLS / "server.crt"),
-    )
+    _sign(authority, TLS, tuple(f"DNS:{name}" for name in UPSTREAM))
     authority.rename(CA)
+
+
+def _sign(authority: Path, directory: Path, names: tuple[str, ...]) -> None:
+    run(
+        *("openssl", "req", "-x509", *KEY, "-CA", authority, "-CAkey", TLS / "ca.key"),
+        *("-subj", "/CN=registry", "-addext", f"subjectAltName={','.join(names)}"),
+        *("-addext", "basicConstraints=critical,CA:FALSE"),
+        *("-keyout", directory / "server.key", "-out", directory / "server.crt"),
+    )

@@ -67,12 +67,12 @@ class FakeRegistry(Fake):
             "config": self._blob(CONFIG, config or model_config(), "config"),
             "layers": described,
         }
-        self.manifests[_full(name)] = json.dumps(manifest, separators=(",", ":")).encode()
+        self.manifests[full_name(name)] = json.dumps(manifest, separators=(",", ":")).encode()
         return self.digest(name)
 
     def digest(self, name: str) -> str:
         """64 hexadecimal digits: of the manifest as it is now."""
-        return sha256(self.manifests[_full(name)])
+        return sha256(self.manifests[full_name(name)])
 
     def fetched(self) -> int:
         """Bytes of blobs that were sent."""
@@ -119,7 +119,7 @@ class FakeRegistry(Fake):
         return {"mediaType": media_type, "digest": digest, "size": size}
 
 
-def _full(name: str) -> str:
+def full_name(name: str) -> str:
     """``namespace/model:tag`` of a name that may lack the first and the last."""
     spaced = name if "/" in name else f"library/{name}"
     return spaced if ":" in spaced.rpartition("/")[2] else f"{spaced}:latest"
