@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 import json
 
-from tests.rig import ollama, registry, stack_images
+from tests.rig import model_registry, ollama, registry, stack_images
 from tests.rig.host import Host, describe
 
 
@@ -26,16 +26,29 @@ def main() -> None:
     things.add_parser("images", help="build the stack's images and Ollama, once for each recipe")
     server = things.add_parser("registry", help="the test registry")
     server.add_argument("verb", choices=["up", "down"])
+    mirror = things.add_parser("models", help="the mirror of models, with tiny ones in it")
+    mirror.add_argument("verb", choices=["up", "down"])
     arguments = parser.parse_args()
     if arguments.thing == "host":
         _host(arguments.verb, Host(arguments.name), arguments.registry)
     elif arguments.thing == "images":
         stack_images.make()
         ollama.publish()
+    elif arguments.thing == "models":
+        _models(arguments.verb)
     elif arguments.verb == "up":
         print(json.dumps(registry.up()))
     else:
         registry.down()
+
+
+def _models(verb: str) -> None:
+    if verb == "up":
+        mirror = model_registry.up()
+        pushed = model_registry.standard(mirror)
+        print(json.dumps({"url": mirror.url, "ca": str(mirror.ca), "models": pushed}))
+    else:
+        model_registry.down()
 
 
 def _host(verb: str, host: Host, with_registry: bool) -> None:

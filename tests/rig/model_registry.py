@@ -13,18 +13,16 @@ from __future__ import annotations
 import json
 import re
 import shlex
+import tempfile
 import time
 import urllib.request
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from pathlib import Path
 
-from tests.rig import registry
+from tests.rig import models, registry
 from tests.rig.commands import CACHE, ROOT, cache_lock, digest, own, run, succeeds
 from tests.rig.images import system_image, upstream_image
 from tests.unit.fakes.registry import MANIFEST, FakeRegistry, Layer, full_name
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 FRONT = own("model-front")
 STORE = own("model-store")
@@ -65,6 +63,24 @@ class Mirror:
         manifest = made.manifests[full_name(name)]
         _send("PUT", f"{base}/manifests/{tag}", manifest, MANIFEST)
         return made.digest(name)
+
+
+def standard(mirror: Mirror) -> dict[str, str]:
+    """Fill it with what most tests need: name and digest of each.
+
+    ``tiny`` completes, in a few words; ``tiny:brief`` shares its weights; ``tiny-embed`` embeds.
+    """
+    with tempfile.TemporaryDirectory() as scratch:
+        path = Path(scratch) / "model.gguf"
+        weights = models.tiny(path).read_bytes()
+        embedding = models.tiny(path, 2, embedding=True).read_bytes()
+    template, few = ("template", b"{{ .Prompt }}"), ("params", b'{"num_predict":16}')
+    layers: dict[str, tuple[Layer, ...]] = {
+        "tiny:latest": (("model", weights), template, few),
+        "tiny:brief": (("model", weights), template, few, ("system", b"Be brief.")),
+        "tiny-embed:latest": (("model", embedding),),
+    }
+    return {name: mirror.push(name, *parts) for name, parts in layers.items()}
 
 
 def up() -> Mirror:

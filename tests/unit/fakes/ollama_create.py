@@ -49,7 +49,7 @@ class Creator:
         self.wanted = wanted
         self.layers: list[dict[str, Any]] = []
         self.config: dict[str, Any] = {}
-        self.notes: list[str] = []
+        self.fresh: set[str] = set()  # digests of blobs that were not there before
 
     def lines(self) -> Iterator[Said]:
         """All of it; ends with ``success`` or an error."""
@@ -60,7 +60,9 @@ class Creator:
             yield from self._describe()
             self._set_texts()
             self._set_parameters()
-            yield from map(status, self.notes)
+            for entry in self.layers:
+                verb = "creating new" if entry["digest"] in self.fresh else "using existing"
+                yield status(f"{verb} layer {entry['digest']}")
             yield status("writing manifest")
             config = config_layer(self.store, self.config, self.layers)
             self.store.manifests[self.name] = Manifest(manifest_bytes(config, self.layers), now())
@@ -88,7 +90,7 @@ class Creator:
                     raise _Failed(said.data["error"])
                 yield said
         for entry in self.store.manifests[name].data["layers"]:
-            self._use({**entry, "from": name.short})
+            self.layers.append({**entry, "from": name.short})
 
     def _from_files(self, files: dict[str, str]) -> Iterator[Said]:
         if not files or not all(self._is_gguf(name, digest) for name, digest in files.items()):
@@ -106,7 +108,7 @@ class Creator:
             except ValueError as error:
                 raise _Failed(str(error)) from None
             part = "adapter" if kind == "adapter" else "model"
-            self._use(layer(LAYER + part, digest, len(content), path))
+            self.layers.append(layer(LAYER + part, digest, len(content), path))
 
     def _is_gguf(self, name: str, digest: str) -> bool:
         return name.endswith(".gguf") or self.store.blobs.get(digest, b"")[:4] == b"GGUF"
@@ -149,7 +151,6 @@ class Creator:
         yield Said({**doing, "total": size, "completed": size // 2})
         yield Said({**doing, "total": size, "completed": size})
         yield status("verifying conversion")
-        self.notes.remove(f"using existing layer {entry['digest']}")
         return self._new("model", gguf.quantized(content, QUANTIZED[wanted]))
 
     def _set_texts(self) -> None:
@@ -180,20 +181,13 @@ class Creator:
     def _replace(self, kind: str, content: bytes) -> None:
         gone = [x for x in self.layers if x["mediaType"] == LAYER + kind]
         self.layers = [x for x in self.layers if x not in gone]
-        for entry in gone:
-            self.notes.remove(f"using existing layer {entry['digest']}")
-            self.store.sweep([entry["digest"]])
+        self.store.sweep([entry["digest"] for entry in gone])
         self.layers.append(self._new(kind, content))
-
-    def _use(self, entry: dict[str, Any]) -> None:
-        self.layers.append(entry)
-        self.notes.append(f"using existing layer {entry['digest']}")
 
     def _new(self, kind: str, content: bytes) -> dict[str, Any]:
         before = set(self.store.blobs)
         digest = self.store.add(content)
-        verb = "using existing layer" if digest in before else "creating new layer"
-        self.notes.append(f"{verb} {digest}")
+        self.fresh |= {digest} - before
         return layer(LAYER + kind, digest, len(content))
 
 

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -85,11 +86,15 @@ class Memory:
         ]
 
     def _load(self, name: Name, manifest: Manifest, body: dict[str, Any]) -> None:
-        wanted = (body.get("options") or {}).get("num_ctx", 4096)
-        trained = self.store.head(manifest).own("context_length") or wanted
+        context = (body.get("options") or {}).get("num_ctx", self._own(manifest, "num_ctx", 4096))
         seen = details(self.store, manifest, listed=True)
         until = now() + _duration(body.get("keep_alive"))
-        self.loaded[self.store.existing(name)] = Loaded(manifest, seen, min(wanted, trained), until)
+        self.loaded[self.store.existing(name)] = Loaded(manifest, seen, context, until)
+
+    def _own(self, manifest: Manifest, parameter: str, default: int) -> int:
+        for content in self.store.contents(manifest, "params"):
+            return json.loads(content).get(parameter, default)
+        return default
 
 
 def _duration(keep_alive: Any) -> timedelta:

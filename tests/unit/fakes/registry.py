@@ -11,6 +11,7 @@ import json
 import re
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import urlsplit
 
 from ansible_collections.gpubox.llm.plugins.module_utils._http import Request, Response
 
@@ -28,7 +29,7 @@ def sha256(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-def model_config(family: str = "llama", kind: str = "F16", parameters: str = "227.52K") -> bytes:
+def model_config(family: str = "llama", kind: str = "F16", parameters: str = "140K") -> bytes:
     """What a model's configuration blob says."""
     known = {
         "model_format": "gguf",
@@ -45,10 +46,12 @@ class FakeRegistry(Fake):
     """Holds models by ``namespace/model:tag``, whatever host name it is reached under.
 
     ``push`` changes what a tag is. ``announces``: a HEAD tells the digest, as registry.ollama.ai does. ``redirects_to``
-    is the host that blobs are fetched from; Ollama cannot pull from a registry that has none.
+    is where blobs are fetched from, another host; Ollama cannot pull from a registry that has none.
     """
 
-    def __init__(self, *, announces: bool = True, redirects_to: str = "blobs.example") -> None:
+    def __init__(
+        self, *, announces: bool = True, redirects_to: str = "https://blobs.example"
+    ) -> None:
         super().__init__()
         self.announces = announces
         self.redirects_to = redirects_to
@@ -105,9 +108,9 @@ class FakeRegistry(Fake):
         if content is None:
             error = {"code": "BLOB_UNKNOWN", "message": "blob unknown to registry", "detail": {}}
             return answer_json(request, 404, {"errors": [error]})
-        if request.method == "GET" and self.redirects_to not in ("", asked.headers["host"]):
-            place = f"https://{self.redirects_to}{asked.path}"
-            return answer_bytes(request, 307, b"", {"Location": place})
+        elsewhere = urlsplit(self.redirects_to).netloc not in ("", asked.headers["host"])
+        if request.method == "GET" and elsewhere:
+            return answer_bytes(request, 307, b"", {"Location": self.redirects_to + asked.path})
         status, part = _part(content, asked.headers.get("range", ""))
         self._fetched += len(part) if request.method == "GET" else 0
         return answer_bytes(request, status, part, {"Content-Type": "application/octet-stream"})
