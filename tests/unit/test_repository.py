@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from pathlib import Path
 from typing import Any
@@ -144,6 +145,61 @@ def test_examples_use_only_documented_options(module: str) -> None:
     assert uses or not known, "no example shows the module"
     for arguments in uses:
         assert set(arguments or {}) <= set(known)
+
+
+# The module layer
+
+HTTP = "plugins/module_utils/_http/"
+RUNNER = "plugins/module_utils/_runner.py"
+SPEAKS_HTTP = {
+    "requests",
+    "urllib3",
+    "urllib.request",
+    "urllib.error",
+    "http.client",
+    "ansible.module_utils.urls",
+}
+BY_ITSELF = {
+    "plugins/module_utils/_docker_engine/host.py": "asks the engine's socket on a box that has no package yet",
+    "plugins/module_utils/_images/engine.py": "catches what the Docker SDK raises, and knocks at registries' doors",
+}
+WITHOUT_RUNNER = {
+    "plugins/modules/docker_engine.py": "older than the runner, and speaks to no API",
+    "plugins/modules/local_image.py": "older than the runner, and speaks to no API",
+    "plugins/modules/stack.py": "older than the runner, and speaks to no API",
+}
+
+
+def imported(path: Path) -> set[str]:
+    """Modules and names that a file imports, anywhere in it."""
+    found = set()
+    for node in ast.walk(ast.parse((ROOT / path).read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+    return found
+
+
+def speakers(names: set[str]) -> set[str]:
+    """Files of the plugins that import one of these, or something below it."""
+    return {
+        str(path)
+        for path in files("plugins/*.py")
+        if any(
+            one == name or one.startswith(f"{name}.") for one in imported(path) for name in names
+        )
+    }
+
+
+def test_only_the_transport_speaks_http() -> None:
+    found = {path for path in speakers(SPEAKS_HTTP) if not path.startswith(HTTP)}
+    assert found == set(BY_ITSELF), "everything else goes through _http, which tests can replace"
+
+
+def test_only_the_runner_knows_ansible_modules() -> None:
+    found = speakers({"ansible.module_utils.basic.AnsibleModule"})
+    assert found == {RUNNER, *WITHOUT_RUNNER}, "a module is run by _runner.run"
 
 
 # All files
