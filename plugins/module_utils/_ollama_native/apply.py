@@ -15,7 +15,7 @@ import os
 import pwd
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 
 from ansible_collections.gpubox.llm.plugins.module_utils._files import replace
@@ -163,7 +163,7 @@ def _drive(task: Task, seen: Seen, wanted: Wanted, plan: Plan) -> None:
     except TaskError as error:
         if not seen.service.running and not os.path.exists(_kept(archive.BINARY)):
             raise  # there is nothing to go back to
-        _go_back(seen, plan)
+        _go_back(seen.texts, plan)
         raise TaskError(
             f"{error}\nThe program and the settings that were there before are back."
         ) from error
@@ -187,7 +187,7 @@ def _swap() -> None:
     shutil.rmtree(paths.STAGED)
 
 
-def _go_back(seen: Seen, plan: Plan) -> None:
+def _go_back(texts: Mapping[str, str | None], plan: Plan) -> None:
     """Bring back the program that was kept and the texts that were there."""
     if plan.install:
         for current, name in PARTS:
@@ -197,7 +197,7 @@ def _go_back(seen: Seen, plan: Plan) -> None:
                 os.replace(kept, current)
         shutil.rmtree(paths.KEPT, ignore_errors=True)
     for path in plan.files:
-        before = seen.texts.get(path)
+        before = texts.get(path)
         if before is None:
             _remove(path)
         else:

@@ -107,8 +107,14 @@ def variables(text: str) -> dict[str, str]:
     for line in text.replace("\\\n", "").splitlines():
         name, equals, value = line.strip().partition("=")
         if equals and not name.startswith(("#", ";")):
-            result[name.strip()] = " ".join(_split(value)) if value[:1] in "\"'" else value.strip()
+            result[name.strip()] = _plain(value.strip())
     return result
+
+
+def _plain(value: str) -> str:
+    if len(value) > 1 and value[0] == value[-1] == '"':
+        return re.sub(r'\\(["\\$`])', r"\1", value[1:-1])
+    return value[1:-1] if len(value) > 1 and value[0] == value[-1] == "'" else value
 
 
 def _values(texts: Sequence[str], name: str) -> Iterator[str]:
