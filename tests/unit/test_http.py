@@ -166,7 +166,7 @@ def test_it_may_say_so_as_a_date(ahead: float, waits: float) -> None:
 def test_a_status_has_its_error(status: int, error: type[StatusError]) -> None:
     with pytest.raises(StatusError) as raised:
         client(Script(status), retry_seconds=0).call("GET", "/x")
-    assert type(raised.value) is error
+    assert raised.type is error
     assert raised.value.status == status
 
 
