@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from ansible_collections.gpubox.llm.plugins.module_utils._http import (
     ConnectError,
+    HttpError,
     Request,
     Response,
     Transport,
@@ -35,6 +36,15 @@ class World:
         for model in models:
             self.registry.push(model)
 
+    def mirror(self, host: str, *models: str, plain: bool = False) -> FakeRegistry:
+        """Another registry, with these models."""
+        found = self.hosts[host] = self.server.registries[host] = FakeRegistry()
+        if plain:
+            self.server.plain.add(host)
+        for model in models:
+            found.push(model)
+        return found
+
     def __call__(self, request: Request) -> Response:
         host = urlsplit(request.url).netloc
         if host == urlsplit(URL).netloc:
@@ -56,7 +66,7 @@ class World:
         """The message with which the module fails."""
         try:
             outcome = self.run(*models, **options)
-        except TaskError as error:
+        except (TaskError, HttpError) as error:  # both are the module's message
             return str(error)
         raise AssertionError(f"it did not fail: {outcome}")
 

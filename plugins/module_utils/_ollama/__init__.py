@@ -14,7 +14,6 @@
     registry    a model's manifest, by one request to its registry
     gguf        the head of a GGUF file
     container   an Ollama's container, as the engine of the box describes it
-    place       where on the box a container keeps its models
     verify      finds and removes blobs and manifests that are not what their names say
     look        finds out what the plan has to know
     checks      what has to fit before the first byte is fetched

@@ -35,35 +35,32 @@ AT_ONCE = 8  # manifests are small
 
 def look(
     server: Ollama,
-    wanted: Sequence[Wanted],
+    listed: Iterable[Wanted],
     registry: Callable[[], Registry],
     damaged: Iterable[Name] = (),
-) -> State:
-    """Ask the server, and the registries for no more than is needed; OllamaError names every fault."""
-    state = State(server.tags(), damaged=frozenset(damaged))
+) -> tuple[list[Wanted], State]:
+    """Ask the server, and the registries for no more than is needed; OllamaError names every fault.
+
+    The models come back as the server spells them, because that is how a registry knows them.
+    """
+    models = server.tags()
+    wanted = [replace(m, name=models[m.name].name) if m.name in models else m for m in listed]
+    state = State(models, damaged=frozenset(damaged))
     if any(model.loaded is not None for model in wanted):
         state = replace(state, loaded=server.ps())
     unknown = to_ask(wanted, state)
     if unknown:
-        state = replace(state, manifests=_manifests(registry(), unknown, state))
-    return replace(state, differing=[*_differing(server, wanted, state)])
+        state = replace(state, manifests=_manifests(registry(), unknown))
+    return wanted, replace(state, differing=[*_differing(server, wanted, state)])
 
 
-def _manifests(
-    registry: Registry, unknown: Sequence[Wanted], state: State
-) -> dict[Name, Manifest | None]:
-    faults: list[str] = []
-    found: dict[Name, Manifest | None] = {}
+def _manifests(registry: Registry, unknown: Sequence[Wanted]) -> dict[Name, Manifest | None]:
     with ThreadPoolExecutor(max_workers=AT_ONCE) as pool:
-        for model, (manifest, fault) in zip(
-            unknown, pool.map(lambda model: _manifest(registry, model), unknown)
-        ):
-            found[model.name] = manifest
-            if fault:
-                faults.append(fault)
+        found = list(pool.map(lambda model: _manifest(registry, model), unknown))
+    faults = [fault for _unused, fault in found if fault]
     if faults:
         raise OllamaError("\n".join(faults))
-    return found
+    return {model.name: manifest for model, (manifest, _unused) in zip(unknown, found)}
 
 
 def _manifest(registry: Registry, model: Wanted) -> tuple[Manifest | None, str]:

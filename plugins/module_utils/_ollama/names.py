@@ -45,7 +45,12 @@ class Name:
             rest, _unused, tag = text.rpartition(":")
         rest, _unused, model = rest.rpartition("/")
         host, _unused, namespace = rest.rpartition("/")
-        return cls(host or DEFAULT_HOST, namespace or DEFAULT_NAMESPACE, model, tag or DEFAULT_TAG)
+        return cls(
+            _spelled(host, DEFAULT_HOST),
+            _spelled(namespace, DEFAULT_NAMESPACE),
+            model,
+            _spelled(tag, DEFAULT_TAG),
+        )
 
     @classmethod
     def parse(cls, text: str) -> Name:
@@ -58,9 +63,9 @@ class Name:
     @property
     def short(self) -> str:
         """As Ollama lists it: host and namespace only where they are not the default, always a tag."""
-        if self.host.lower() != DEFAULT_HOST:
+        if self.host != DEFAULT_HOST:
             return self.full
-        if self.namespace.lower() != DEFAULT_NAMESPACE:
+        if self.namespace != DEFAULT_NAMESPACE:
             return f"{self.namespace}/{self.model}:{self.tag}"
         return f"{self.model}:{self.tag}"
 
@@ -98,6 +103,11 @@ def is_loopback(host: str) -> bool:
         return ipaddress.ip_address(name.strip("[]")).is_loopback
     except ValueError:
         return False
+
+
+def _spelled(part: str, default: str) -> str:
+    """A part, or the default: registries know that in lower case only."""
+    return default if part.lower() in ("", default) else part
 
 
 def _fault(text: str) -> str:

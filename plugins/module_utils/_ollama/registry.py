@@ -89,7 +89,7 @@ class Registry:
 
     def origin(self, name: Name) -> Name:
         """The name under which a model is pulled: the mirror's, if there is one."""
-        mirrored = self._mirror and name.host.lower() == DEFAULT_HOST
+        mirrored = self._mirror and name.host == DEFAULT_HOST
         return name.at(self._mirror) if mirrored else name
 
     def plain(self, name: Name) -> bool:

@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -16,10 +15,12 @@ from ansible_collections.gpubox.llm.plugins.module_utils._http import Http
 from ansible_collections.gpubox.llm.plugins.module_utils._ollama import checks, gguf, plan, verify
 from ansible_collections.gpubox.llm.plugins.module_utils._ollama.apply import Applier
 from ansible_collections.gpubox.llm.plugins.module_utils._ollama.client import Model, Ollama, words
-from ansible_collections.gpubox.llm.plugins.module_utils._ollama.container import address
+from ansible_collections.gpubox.llm.plugins.module_utils._ollama.container import (
+    address,
+    models_dir,
+)
 from ansible_collections.gpubox.llm.plugins.module_utils._ollama.look import look
 from ansible_collections.gpubox.llm.plugins.module_utils._ollama.names import Name, OllamaError
-from ansible_collections.gpubox.llm.plugins.module_utils._ollama.place import models_dir
 from ansible_collections.gpubox.llm.plugins.module_utils._ollama.plan import State, Step
 from ansible_collections.gpubox.llm.plugins.module_utils._ollama.pull import Limits
 from ansible_collections.gpubox.llm.plugins.module_utils._ollama.puller import Puller
@@ -64,8 +65,7 @@ def _address(task: Task) -> str:
 def _models_dir(task: Task) -> str:
     """Where the box has the models; empty if that is not known."""
     container = task.params["container"]
-    found = task.params["models_dir"] or (models_dir(container) if container else "")
-    return found if found and os.path.isdir(found) else ""
+    return task.params["models_dir"] or (models_dir(container) if container else "") or ""
 
 
 def _registry(task: Task, version: str = "") -> Registry:
@@ -105,8 +105,8 @@ class _Call:
         """Look, plan, check; then, unless in check mode, do it."""
         damage = self._damage()
         broken = {name for fault in damage for name in fault.models}
-        state = look(self._server, self._wanted, self._asked_registry, broken)
-        wanted = [*self._wanted, *self._leftovers(state)]
+        wanted, state = look(self._server, self._wanted, self._asked_registry, broken)
+        wanted += self._leftovers(state)
         steps = plan.steps(wanted, state, prune=self._params["prune"])
         if all(step.action == "none" for step in steps):
             return _outcome(steps, state, None, self._said)
