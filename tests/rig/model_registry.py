@@ -83,14 +83,18 @@ def standard(mirror: Mirror) -> dict[str, str]:
     return {name: mirror.push(name, *parts) for name, parts in layers.items()}
 
 
+def mirror() -> Mirror:
+    """It, whether it runs or not."""
+    return Mirror(f"{_bridge_address()}:{PORT}", registry.CA)
+
+
 def up() -> Mirror:
     """Start it where it does not run; what was pushed is there until it is taken down."""
-    address = _bridge_address()
     with cache_lock("model-registry"):
         if not (succeeds("docker", "exec", FRONT, "true") and succeeds("docker", "top", STORE)):
             down()
-            _start(address)
-    return Mirror(f"{address}:{PORT}", registry.CA)
+            _start(_bridge_address())
+    return mirror()
 
 
 def down() -> None:
