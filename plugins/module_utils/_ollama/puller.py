@@ -40,6 +40,8 @@ __all__ = ["Puller", "address", "clone"]
 LABEL = "gpubox.llm.puller"
 LOCK = "/run/gpubox-{name}.lock"
 CA_FILE = "/etc/gpubox-ca.pem"  # in the container
+# What the box itself trusts, a company's authority included: Debian and its like, RHEL and its like.
+BUNDLES = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt")
 START_SECONDS = 60
 END_SECONDS = 15  # the script takes two, and Ollama as long as its disk does
 
@@ -113,7 +115,8 @@ class Puller:
         self.name = f"{container}-puller"
         self.replaced = False
         self._container = container
-        self._image, self._network, self._ca_file = image, network, ca_file
+        self._image, self._network = image, network
+        self._ca_file = ca_file or next(filter(os.path.isfile, BUNDLES), "")
         self._environment = dict(environment or {})
         self._lock_seconds = lock_seconds
         self._say = say
