@@ -279,8 +279,9 @@ def test_no_answer_fills_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @contextmanager
-def raw(*pieces: bytes, pause: float = 0.0, hold: float = 0.0) -> Iterator[str]:
-    """A server that reads a request and sends these bytes, whatever they are."""
+def raw(*pieces: bytes, pause: float = 0.0, hold: bool = False) -> Iterator[str]:
+    """A server that reads a request and sends these bytes, whatever they are; ``hold``: and then nothing."""
+    over = threading.Event()
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
         def play() -> None:
@@ -289,11 +290,13 @@ def raw(*pieces: bytes, pause: float = 0.0, hold: float = 0.0) -> Iterator[str]:
                 for piece in pieces:
                     peer.sendall(piece)
                     time.sleep(pause)
-                time.sleep(hold)
+                if hold:
+                    over.wait(10)
 
         thread = threading.Thread(target=play, daemon=True)
         thread.start()
         yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        over.set()
         thread.join(timeout=10)
 
 
@@ -328,7 +331,7 @@ def test_an_answer_that_ends_too_soon(
     ],
 )
 def test_a_server_that_says_nothing_more_is_stalled(sent: bytes, said: str) -> None:
-    with raw(sent, hold=0.4) as url, pytest.raises(Stalled, match=said):
+    with raw(sent, hold=True) as url, pytest.raises(Stalled, match=said):
         Http(url, transport(proxies={}, stall_seconds=0.2)).json("GET", "/x")
 
 
@@ -336,15 +339,16 @@ def test_a_server_that_says_nothing_more_is_stalled(sent: bytes, said: str) -> N
     "head", [HEAD + b"Content-Length: 16\r\n\r\n", HEAD + b"Connection: close\r\n\r\n"]
 )
 def test_a_slow_answer_is_not_stalled(head: bytes) -> None:
-    with raw(head, b'{"a"', b": 1}", b'\n{"b', b'":2}', pause=0.12) as url:
-        api = Http(url, transport(proxies={}, stall_seconds=0.3))
+    with raw(head, b'{"a"', b": 1}", b'\n{"b', b'":2}', pause=0.25) as url:
+        api = Http(url, transport(proxies={}, stall_seconds=0.8))
         assert list(api.stream("GET", "/x")) == [{"a": 1}, {"b": 2}]
 
 
 def test_a_call_may_be_given_more_time_than_others() -> None:
-    with raw(pause=0, hold=0.3) as url, pytest.raises(Cut):
-        Http(url, transport(proxies={}, stall_seconds=0.1), retry_seconds=0).call(
-            "GET", "/x", stall_seconds=5
+    with raw(b"", HEAD + b"Content-Length: 2\r\n\r\n{}", pause=0.3) as url:
+        patient = {"stall_seconds": 9}
+        assert (
+            Http(url, transport(proxies={}, stall_seconds=0.1)).json("GET", "/x", **patient) == {}
         )
 
 
