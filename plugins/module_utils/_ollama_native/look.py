@@ -119,7 +119,7 @@ def look() -> Seen:
         ],
         bridge=_bridge(links),
         lan=table.lan_bridges(links),
-        listing=try_command("nft", "list", "table", *table.NAME.split())[1],
+        listing=_listing(),
         unit_path=folder and f"{folder}/{paths.SERVICE}",
         texts={
             path: read(path)
@@ -136,6 +136,11 @@ def look() -> Seen:
             name: shutil.which(name, path=SEARCH) or f"/usr/sbin/{name}" for name in ("ip", "nft")
         },
     )
+
+
+def _listing() -> str:
+    there, said = try_command("nft", "list", "table", *table.NAME.split())
+    return said if there else ""
 
 
 def _check_system() -> None:

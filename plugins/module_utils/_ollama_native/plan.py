@@ -152,7 +152,7 @@ def absent(seen: Seen, found: Sequence[str], *, keep_models: bool) -> Plan:
         stop=bool(seen.unit_path and remove) and (seen.service.running or seen.service.enabled),
         remove=remove,
         reload=any(path in remove for path in (paths.UNIT, paths.DROP_IN)),
-        unload=table.NAME in seen.listing,
+        unload=bool(seen.listing),
         drop_account=not keep_models and seen.user and bool(seen.state.get("account")),
     )
     rows = [
@@ -177,11 +177,7 @@ def shown(seen: Seen, plan: Plan, version: str) -> tuple[str, str]:
         if seen.user
         else "none",
         "models": "not the service's" if plan.own_models else "as they are",
-        "table": "not in force"
-        if plan.load
-        else "in force"
-        if table.NAME in seen.listing
-        else "none",
+        "table": "not in force" if plan.load else "in force" if seen.listing else "none",
     }
     gone = {"program": paths.BINARY in plan.remove, "service": plan.stop, "user": plan.drop_account}
     gone["table"] = plan.unload
