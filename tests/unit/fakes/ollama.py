@@ -120,8 +120,9 @@ class FakeOllama(Fake):
             "digest": manifest.digest,
             "details": details(self.store, manifest, listed=True),
         }
-        extra = {"capabilities": shown(self.store, name, manifest)["capabilities"]}
-        return {**listed, **extra} if self.newer else listed
+        if self.newer:
+            listed["capabilities"] = shown(self.store, name, manifest)["capabilities"]
+        return listed
 
     def _show(self, request: Request, body: dict[str, Any]) -> Response:
         text = body.get("model") or body.get("name") or ""

@@ -16,6 +16,7 @@ from tests.unit.fakes.ollama_store import (
     DIGEST,
     Manifest,
     Name,
+    blob_path,
     config_layer,
     go_json,
     layer,
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
     from tests.unit.fakes.ollama import FakeOllama
 
 QUANTIZED = {"F32": 0, "F16": 1, "Q8_0": 7, "Q4_K_S": 14, "Q4_K_M": 15, "Q4_K": 15, "BF16": 32}
-BLOBS = "/models/blobs/"
 
 
 class _Failed(Exception):
@@ -99,7 +99,7 @@ class Creator:
             yield status("parsing GGUF")
             if not DIGEST.fullmatch(digest):
                 raise _Failed("invalid digest format")
-            path = BLOBS + digest.replace(":", "-")
+            path = blob_path(digest)
             content = self.store.blobs.get(digest)
             if content is None:
                 raise _Failed(f"open {path}: no such file or directory")

@@ -151,6 +151,11 @@ def _write(path: Path, content: bytes) -> None:
     path.write_bytes(content)
 
 
+def blob_path(digest: str) -> str:
+    """Where the server says that a blob lies."""
+    return "/models/blobs/" + digest.replace(":", "-")
+
+
 def manifest_bytes(config: dict[str, Any], layers: list[dict[str, Any]]) -> bytes:
     """A manifest as the server writes the ones that it makes."""
     whole = {"schemaVersion": 2, "mediaType": MANIFEST, "config": config, "layers": layers}

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -22,6 +22,7 @@ MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
 CONFIG = "application/vnd.docker.container.image.v1+json"
 LAYER = "application/vnd.ollama.image."
 
+PIECE = 16 << 10
 Layer = tuple[str, bytes]  # kind (model, template, system, params, license, ...) and content
 
 
@@ -77,6 +78,11 @@ class FakeRegistry(Fake):
         """64 hexadecimal digits: of the manifest as it is now."""
         return sha256(self.manifests[full_name(name)])
 
+    def layers(self, name: str) -> list[dict[str, Any]]:
+        """What a pull has to fetch, in its order: the configuration last."""
+        manifest = json.loads(self.manifests[full_name(name)])
+        return [*manifest["layers"], manifest["config"]]
+
     def fetched(self) -> int:
         """Bytes of blobs that were sent."""
         return self._fetched
@@ -112,8 +118,16 @@ class FakeRegistry(Fake):
         if request.method == "GET" and elsewhere:
             return answer_bytes(request, 307, b"", {"Location": self.redirects_to + asked.path})
         status, part = _part(content, asked.headers.get("range", ""))
-        self._fetched += len(part) if request.method == "GET" else 0
-        return answer_bytes(request, status, part, {"Content-Type": "application/octet-stream"})
+        headers = {"Content-Type": "application/octet-stream", "Content-Length": str(len(part))}
+        if request.method == "HEAD":
+            return Response(request, status, headers)
+        return Response(request, status, headers, self._sent(part))
+
+    def _sent(self, content: bytes) -> Iterator[bytes]:
+        for start in range(0, len(content), PIECE):
+            piece = content[start : start + PIECE]
+            self._fetched += len(piece)
+            yield piece
 
     def _blob(self, media_type: str, content: bytes, kind: str) -> Mapping[str, Any]:
         digest = f"sha256:{sha256(content)}"
