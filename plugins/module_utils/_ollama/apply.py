@@ -62,29 +62,36 @@ class Applier:
         with self.pulling(any(step.name in self.state.models for step in todo)) as puller:
             with ThreadPoolExecutor(max_workers=self.concurrency) as pool:
                 said = list(pool.map(lambda step: self._fetch_one(puller, step.name), todo))
+            # One after the other: Ollama removes empty directories, which others may be about to use.
+            for step, fault in zip(todo, said):
+                if not fault:
+                    self._rename(puller, step.name)
             faults = [*filter(None, said), *self._unlike_pinned(puller, todo)]
             if faults:
                 raise OllamaError("\n".join(faults))
 
     def _fetch_one(self, puller: Ollama, name: Name) -> str:
         """Pull one model; what went wrong, if something did."""
-        origin, manifest = self.registry.origin(name), self.state.manifests.get(name)
-        show, started = self._shower(name), time.monotonic()
+        manifest, started = self.state.manifests.get(name), time.monotonic()
         try:
-            Download(puller, self.limits, show).run(
-                origin,
+            Download(puller, self.limits, self._shower(name)).run(
+                self.registry.origin(name),
                 size=manifest.size if manifest else 0,
                 insecure=self.registry.plain(name),
             )
-            if origin != name:
-                puller.copy(origin, name)
-                puller.delete(origin)
         except (HttpError, OllamaError) as error:
             self.progress.done(name.short, "failed")
             return str(error)
         size = f" {amount(manifest.size)}" if manifest else ""
         self.progress.done(name.short, f"pulled{size} in {time.monotonic() - started:.0f} s")
         return ""
+
+    def _rename(self, puller: Ollama, name: Name) -> None:
+        """Give what came from the mirror its own name."""
+        origin = self.registry.origin(name)
+        if origin != name:
+            puller.copy(origin, name)
+            puller.delete(origin)
 
     def _unlike_pinned(self, puller: Ollama, todo: Sequence[Step]) -> list[str]:
         """What moved between the manifest that was checked and the download; it does not stay."""
