@@ -92,6 +92,17 @@ def test_a_ca_file_is_mounted_and_trusted() -> None:
     assert environment(config)["SSL_CERT_FILE"] == mount["Target"]
 
 
+def test_without_a_ca_file_the_box_says_whom_to_trust(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bundle = tmp_path / "ca-certificates.crt"
+    monkeypatch.setattr(puller, "BUNDLES", (str(tmp_path / "none"), str(bundle)))
+    assert puller.Puller(container="x", network="y")._ca_file == ""
+    bundle.touch()
+    assert puller.Puller(container="x", network="y")._ca_file == str(bundle)
+    assert puller.Puller(container="x", network="y", ca_file="/own")._ca_file == "/own"
+
+
 def test_another_image_can_pull() -> None:
     assert cloned(image="ollama/ollama:0.36.0")["Image"] == "ollama/ollama:0.36.0"
 
