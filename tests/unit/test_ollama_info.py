@@ -57,7 +57,7 @@ def test_what_is_in_memory_says_how_much_of_it_is_on_the_gpu() -> None:
     assert two["loaded"] is None
     assert one["loaded"]["gpu_percent"] == 75
     assert one["loaded"]["gpu_size"] == one["loaded"]["size"] * 3 // 4
-    assert one["loaded"]["context"] == 2048
+    assert one["loaded"]["context"] == 4096
 
 
 def test_only_an_old_server_is_asked_for_each_model() -> None:

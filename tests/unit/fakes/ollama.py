@@ -22,6 +22,8 @@ from tests.unit.fakes.ollama_show import details, shown
 from tests.unit.fakes.ollama_store import DIGEST, Manifest, Name, Refused, Store, now, rfc3339
 from tests.unit.fakes.registry import FakeRegistry
 
+BLOBS = "/api/blobs/"
+
 
 class FakeOllama(Fake):
     """``registries`` by host (with port, as in a model's name) are all that it reaches; the same one by default
@@ -67,16 +69,16 @@ class FakeOllama(Fake):
     def route(self, request: Request, asked: Asked) -> Response:
         if not self._host_allowed(asked.headers["host"]):
             return answer_bytes(request, 403)
-        path, _slash, digest = asked.path.partition("/api/blobs/")
-        verbs = ROUTES.get("/api/blobs/:digest" if digest else path, {})
+        blobs = asked.path.startswith(BLOBS)
+        verbs = ROUTES.get(BLOBS if blobs else asked.path, {})
         if not verbs:
             return answer_bytes(request, 404, b"404 page not found", {"Content-Type": "text/plain"})
         if asked.method not in verbs:
             kind = {"Content-Type": "text/plain", "Allow": ", ".join(verbs)}
             return answer_bytes(request, 405, b"405 method not allowed", kind)
-        if asked.method in ("POST", "DELETE") and not digest:
+        if asked.method in ("POST", "DELETE") and not blobs:
             return self._with_body(verbs[asked.method], request, asked)
-        return verbs[asked.method](self, request, digest or asked)
+        return verbs[asked.method](self, request, asked)
 
     def _with_body(self, handler: Handler, request: Request, asked: Asked) -> Response:
         if not asked.body:
@@ -188,19 +190,15 @@ class FakeOllama(Fake):
         self.store.manifests[self.store.existing(target)] = Manifest(found.raw, now())
         return answer_bytes(request, 200)
 
-    def _head_blob(self, request: Request, digest: str) -> Response:
-        if not DIGEST.fullmatch(digest):
-            return answer_json(request, 400, {"error": "invalid digest format"})
-        if digest.replace("-", ":") not in self.store.blobs:
-            return answer_json(request, 404, {"error": f'blob "{digest}" not found'})
-        return answer_bytes(request, 200)
-
-    def _post_blob(self, request: Request, digest: str) -> Response:
+    def _blob(self, request: Request, asked: Asked) -> Response:
+        digest = asked.path.removeprefix(BLOBS)
         if not DIGEST.fullmatch(digest):
             return answer_json(request, 400, {"error": "invalid digest format"})
         if digest.replace("-", ":") in self.store.blobs:
             return answer_bytes(request, 200)
-        got = self.store.add(self.asked[-1].body)
+        if asked.method == "HEAD":
+            return answer_json(request, 404, {"error": f'blob "{digest}" not found'})
+        got = self.store.add(asked.body)
         if got != digest:
             error = f'digest mismatch, expected "{digest}", got "{got}"'
             return answer_json(request, 400, {"error": error})
@@ -227,7 +225,7 @@ ROUTES: dict[str, dict[str, Handler]] = {
     "/api/create": {"POST": FakeOllama._create},
     "/api/copy": {"POST": FakeOllama._copy},
     "/api/delete": {"DELETE": FakeOllama._delete},
-    "/api/blobs/:digest": {"HEAD": FakeOllama._head_blob, "POST": FakeOllama._post_blob},
+    BLOBS: {"HEAD": FakeOllama._blob, "POST": FakeOllama._blob},
     "/api/generate": {"POST": FakeOllama._generate},
     "/api/embed": {"POST": FakeOllama._embed},
 }
