@@ -8,7 +8,7 @@ from __future__ import annotations
 import pytest
 
 from tests.contract.conftest import Server
-from tests.unit.fakes.faults import TOO_OLD, Fault
+from tests.unit.fakes.faults import TOO_OLD, Asked, Fault
 from tests.unit.fakes.gguf import gguf
 
 WEIGHTS = ("model", gguf(size=100_000))
@@ -166,13 +166,14 @@ def test_a_layer_that_the_registry_does_not_have(server: Server) -> None:
 def test_a_connection_that_breaks_is_gone_on_with(server: Server) -> None:
     server.registry.push("tiny", WEIGHTS)
     size = sum(layer["size"] for layer in server.registry.layers("tiny"))
-    # The first GET of a layer is the one that is redirected.
     broken = Fault("/v2/library/tiny/blobs", method="GET", then="cut", size=60_000)
-    server.registry.meanwhile = lambda asked: (
-        server.registry.faults.append(broken)
-        if "range" in asked.headers and broken not in server.registry.faults
-        else None
-    )
+
+    def break_the_first_part(asked: Asked) -> None:
+        """The GET before it is only redirected."""
+        if "range" in asked.headers and not server.registry.faults:
+            server.registry.faults.append(broken)
+
+    server.registry.meanwhile = break_the_first_part
     assert server.pull(f"{server.host}/library/tiny").said[-1] == "success"
     assert broken.times == 0
     assert server.registry.fetched() < size * 1.1

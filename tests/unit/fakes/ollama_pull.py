@@ -95,13 +95,14 @@ class Puller:
         path = f"blobs/{digest}"
         length = int(self._ask("HEAD", path).headers["content-length"])
         place = self._direct(path)
-        have = self.server.partial.setdefault(digest, bytearray())
+        have = self.server.partial[digest] = bytearray(self.server.partial.get(digest, b""))
         yield Said({**said, **({"completed": len(have)} if have else {})})
         step = max(1, -(-length // PARTS))
         while len(have) < length:
             self._fetch(place, have, min(length, len(have) + step))
             yield Said({**said, "completed": len(have)})
-        self.store.blobs[digest] = bytes(self.server.partial.pop(digest))
+        self.server.partial.pop(digest, None)
+        self.store.blobs[digest] = bytes(have)
 
     def _verify(self, digests: list[str]) -> None:
         for digest in digests:
