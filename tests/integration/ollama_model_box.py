@@ -90,8 +90,10 @@ def front(rate: str = "0") -> Iterator[Front]:
     text = text.replace("http {", f"http {{ {log} access_log /dev/stdout asked; limit_rate {rate};")
     configuration = model_registry.DIRECTORY / f"{name}.conf"
     configuration.write_text(text)
-    mounts = ("--volume", f"{configuration}:/etc/nginx/nginx.conf:ro")
-    mounts += ("--volume", f"{model_registry.DIRECTORY / 'tls'}:/etc/nginx/tls:ro")
+    mounts = (
+        *("--volume", f"{configuration}:/etc/nginx/nginx.conf:ro"),
+        *("--volume", f"{model_registry.DIRECTORY / 'tls'}:/etc/nginx/tls:ro"),
+    )
     image = upstream_image(model_registry.NGINX)
     run("docker", "run", "--detach", "--network", "host", "--name", name, *mounts, image)
     try:

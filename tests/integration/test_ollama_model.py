@@ -10,6 +10,7 @@ import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -154,7 +155,8 @@ def test_a_created_model_is_created_once_and_again_when_what_it_is_made_of_chang
     assert box.answer("helpdesk")
     with box.no_puller():
         assert box.run([base, kid]).changed is False
-        for change in ({"system": "Other."}, {"parameters": {"stop": []}}, {"adapters": []}):
+        changes: list[dict[str, Any]] = [{"system": "Other."}, {"parameters": {"stop": []}}]
+        for change in [*changes, {"adapters": []}]:
             kid.update(change)
             assert box.run([base, kid]).actions["helpdesk:latest"] == "create", change
             assert box.run([base, kid]).changed is False, change
@@ -190,7 +192,7 @@ def test_a_file_that_is_no_whole_gguf_is_refused_before_anything_happens(
 
 
 def test_models_are_loaded_and_unloaded_and_one_that_is_loaded_can_be_removed(box: Box) -> None:
-    def wanted(loaded: bool) -> list[dict[str, object]]:
+    def wanted(loaded: bool) -> list[dict[str, Any]]:
         return [{"name": name, "loaded": loaded, "keep_alive": "1h"} for name in ("tiny", "embed")]
 
     box.have("tiny", "embed")
@@ -201,7 +203,10 @@ def test_models_are_loaded_and_unloaded_and_one_that_is_loaded_can_be_removed(bo
     assert reported["embed:latest"]["capabilities"] == ["embedding"]
     assert box.run(wanted(True)).changed is False
 
-    gone = [{"name": "tiny", "state": "absent"}, {"name": "embed", "loaded": False}]
+    gone: list[dict[str, Any]] = [
+        {"name": "tiny", "state": "absent"},
+        {"name": "embed", "loaded": False},
+    ]
     assert box.run(gone).actions == {"tiny:latest": "delete", "embed:latest": "unload"}
     assert box.run(gone).changed is False
     (left,) = box.info()["models"]
