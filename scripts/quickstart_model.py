@@ -95,7 +95,7 @@ def main(model: str) -> None:
     if FILE.exists():
         return
     chosen = choose(memory_gb())
-    name, _, tag = chosen.partition(":")
+    name, _unused, tag = chosen.partition(":")
     for what, url in (("models", MODELS.format(name, tag)), ("images", IMAGES)):
         if why := unreachable(url):
             print(

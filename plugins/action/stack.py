@@ -24,13 +24,11 @@ class ActionModule(LiveAction):
     def run(
         self, tmp: str | None = None, task_vars: dict[str, Any] | None = None
     ) -> dict[str, Any]:
-        """Run the module and show its message; in check mode, where nothing reports progress, the plan."""
+        """Run the module; in check mode, where nothing reports progress, show the plan."""
         result = super().run(tmp, task_vars)
         if self._task.check_mode:
             for line in result.get("plan", []):
                 Display().display(f"  {line}")
-        elif not result.get("failed") and self._task.args.get("closing_message"):
-            Display().display(f"\n{self._task.args['closing_message']}")
         return result
 
     def arguments(self, task_vars: dict[str, Any]) -> dict[str, Any]:

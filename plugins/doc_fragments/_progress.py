@@ -18,6 +18,9 @@ options:
       - On a terminal, with one box, they are redrawn in place; otherwise they come now and then.
     type: bool
     default: true
+  closing_message:
+    description: Text that the action plugin shows, as it is, after a run that was no check and ended well.
+    type: str
   progress_file:
     description: File to which progress lines are appended; set by the action plugin.
     type: path

@@ -31,6 +31,7 @@ HTTP_OPTIONS: dict[str, dict[str, Any]] = {
 }
 PROGRESS_OPTIONS: dict[str, dict[str, Any]] = {
     "progress": {"type": "bool", "default": True},
+    "closing_message": {"type": "str"},
     "progress_file": {"type": "path"},
 }
 

@@ -87,10 +87,10 @@ options:
     description:
       - Name of the container on this box in which Ollama runs. It needs no published port and no way to the Internet;
         models are pulled by a short-lived clone that shares its volumes.
-      - If no such container runs, nothing is done and RV(deferred) is true.
+      - If no such container runs, or it runs another O(image), nothing is done and RV(deferred) is true.
     type: str
   image:
-    description: Image of the clone that pulls, with O(container); the container's own if not given.
+    description: Image of the container and of the clone that pulls, with O(container); the container's own if not given.
     type: str
   network:
     description: Docker network of the clone that pulls, with O(container). It must lead to the registries.

@@ -59,6 +59,9 @@ class LiveAction(ActionBase):
         else:
             result = self._execute_module(module_args=arguments, task_vars=task_vars)
         result.pop("invocation", None)  # it repeats the arguments, secrets among them
+        closing = arguments.get("closing_message")
+        if closing and not result.get("failed") and not self._task.check_mode:
+            Display().display(f"\n{closing}")
         return result
 
     def _followed(self, arguments: dict[str, Any], variables: dict[str, Any]) -> dict[str, Any]:

@@ -24,10 +24,13 @@ PORT = 11434
 API_SECONDS = 60
 
 
-def address(container: str) -> str | None:
-    """The URL of a running Ollama by its container's address; None if there is no such running container."""
+def address(container: str, image: str = "") -> str | None:
+    """The URL of a running Ollama by its container's address; None if there is no such running container.
+
+    With ``image``, one that runs another image does not count.
+    """
     seen = _running(container)
-    return url_of(seen) if seen else None
+    return url_of(seen) if seen and image in ("", seen["Config"]["Image"]) else None
 
 
 def models_dir(container: str) -> str | None:

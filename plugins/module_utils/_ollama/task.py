@@ -53,9 +53,13 @@ def _wanted(task: Task) -> list[Wanted]:
 
 
 def _address(task: Task) -> str:
-    """Where the container answers; empty if it does not run, or in check mode if not even the engine does."""
+    """Where the container answers; empty if it does not run, or in check mode if not even the engine does.
+
+    One that is about to get another image is only looked at: the new one may be what a model needs.
+    """
     try:
-        return address(task.params["container"]) or ""
+        image = "" if task.check_mode else task.params["image"]
+        return address(task.params["container"], image or "") or ""
     except EngineError:
         if not task.check_mode:
             raise
