@@ -25,6 +25,7 @@ from ansible_collections.gpubox.llm.plugins.module_utils._ollama_native.look imp
     Seen,
     client_version,
     command,
+    service,
     stamp,
     try_command,
 )
@@ -218,11 +219,14 @@ def _wait(seen: Seen, wanted: Wanted, seconds: int) -> None:
     """Wait until the wanted version answers where it is to listen."""
     url = f"http://{seen.bridge.address}:{wanted.port}"
     server = Http(url, transport(connect_seconds=2, stall_seconds=5, proxies={}), retry_seconds=0)
-    end, answer = time.monotonic() + seconds, ""
+    end, answer, pids = time.monotonic() + seconds, "", [""]
     while time.monotonic() < end and not _hopeless():
+        now = service()
+        pids.append(now.states["MainPID"] if now.running else "")
         try:
             version = server.json("GET", "/api/version").get("version")
-            if version == wanted.version:
+            # Twice by the same process: the answer could be another server's that has the port.
+            if version == wanted.version and pids[-1] and pids[-1] == pids[-2]:
                 return
             answer = f"version {version} answers there. "
         except HttpError as error:

@@ -24,7 +24,7 @@ from ansible_collections.gpubox.llm.plugins.module_utils._files import read
 from ansible_collections.gpubox.llm.plugins.module_utils._ollama_native import paths, table, unit
 from ansible_collections.gpubox.llm.plugins.module_utils._runner import TaskError
 
-__all__ = ["Bridge", "Seen", "Service", "command", "look", "stamp", "try_command"]
+__all__ = ["Bridge", "Seen", "Service", "command", "look", "service", "stamp", "try_command"]
 
 PACKAGES = {"ip": "iproute2", "nft": "nftables", "zstd": "zstd"}
 GROUPS = ("render", "video")  # whose members may use the GPU
@@ -109,7 +109,7 @@ def look() -> Seen:
     _check_system()
     links = json.loads(try_command("ip", "-json", "-details", "address")[1] or "[]")
     folder, texts = _unit_texts()
-    state = json.loads(read(paths.STATE) or "{}")
+    state = _state()
     user, groups = _user()
     return Seen(
         absent=[
@@ -131,11 +131,19 @@ def look() -> Seen:
         state=state,
         user=user,
         groups=groups,
-        service=_service(),
+        service=service(),
         programs={
             name: shutil.which(name, path=SEARCH) or f"/usr/sbin/{name}" for name in ("ip", "nft")
         },
     )
+
+
+def _state() -> dict[str, Any]:
+    """Return what an earlier run remembered; a file that says nothing is one that is not there."""
+    try:
+        return dict(json.loads(read(paths.STATE) or "{}"))
+    except ValueError:
+        return {}
 
 
 def _listing() -> str:
@@ -250,7 +258,8 @@ def _group(name: str) -> grp.struct_group | None:
         return None
 
 
-def _service() -> Service:
+def service() -> Service:
+    """Ask systemd and the process itself."""
     said = try_command("systemctl", "show", paths.SERVICE, f"--property={ASKED}")[1]
     states = dict(line.partition("=")[::2] for line in said.splitlines())
     pid = states.get("MainPID", "0")

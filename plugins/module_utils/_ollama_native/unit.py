@@ -54,7 +54,7 @@ WantedBy=multi-user.target
 DROP_IN = """\
 {mark}. Settings are in {settings}.
 [Unit]
-After=docker.service
+After=docker.service nftables.service
 PartOf=nftables.service
 ReloadPropagatedFrom=nftables.service
 StartLimitIntervalSec=0
