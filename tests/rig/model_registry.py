@@ -34,7 +34,7 @@ PORT = 20000 + int(digest(str(ROOT)), 16) % 5000 * 2
 STORE_ADDRESS = f"127.0.0.1:{PORT + 1}"
 CONFIG = {
     "version": "0.1",
-    "storage": {"filesystem": {"rootdirectory": "/models"}, "delete": {"enabled": True}},
+    "storage": {"filesystem": {"rootdirectory": "/models"}},
     "http": {"addr": STORE_ADDRESS},
 }
 SETUP = (f"echo {shlex.quote(json.dumps(CONFIG))} > /registry.yml",)
