@@ -529,7 +529,7 @@ def test_verify_needs_to_know_where_the_models_are() -> None:
 def test_a_container_that_does_not_run_yet_is_left_for_later(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(task, "address", lambda container: None)
+    monkeypatch.setattr(task, "address", lambda container, image: None)
     world = World("base:1")
     outcome = world.run("base:1", url=None, container="box-ollama-1")
     assert outcome.result["deferred"] is True
