@@ -170,13 +170,13 @@ def test_behind_nat_it_is_found_at_the_gateway(box: Box) -> None:
 
 def test_check_mode_finds_it_too_also_without_the_image(box: Box) -> None:
     assert box.find("--check").data["address"] == WINDOWS
-    without = box.find("--check", image="nowhere.invalid/none:1").data
+    without = box.find("--check", image="127.0.0.1:9/none:1").data
     assert (without["address"], without["asked_from"]) == (WINDOWS, "box")
 
 
 def test_an_image_that_cannot_be_had_is_named(box: Box) -> None:
-    assert "nowhere.invalid/none:1 is not there and cannot be pulled" in box.misses(
-        image="nowhere.invalid/none:1"
+    assert "127.0.0.1:9/none:1 is not there and cannot be pulled" in box.misses(
+        image="127.0.0.1:9/none:1"
     )
 
 

@@ -17,7 +17,7 @@ import subprocess
 import tarfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import IO, NamedTuple
+from typing import IO, NamedTuple, cast
 from urllib.parse import urlsplit
 
 from ansible_collections.gpubox.llm.plugins.module_utils._http import Request, Transport
@@ -138,20 +138,20 @@ def room(folder: str, size: int, what: str) -> None:
 
 @contextmanager
 def _opened(path: str) -> Iterator[tarfile.TarFile]:
-    with open(path, "rb") as stream:
-        magic = stream.read(4)
+    with open(path, "rb") as file:
+        magic = file.read(4)
     if magic == ZSTD:
         with subprocess.Popen(
             ["zstd", "-dcq", "--long=31", path], stdout=subprocess.PIPE
         ) as process:
-            assert process.stdout is not None
-            with _tar(path, process.stdout, "r|") as tar:
+            stream = cast("IO[bytes]", process.stdout)
+            with _tar(path, stream, "r|") as tar:
                 yield tar
-            process.stdout.read()  # what follows the end of the tar, so that zstd ends by itself
+            stream.read()  # what follows the end of the tar, so that zstd ends by itself
         if process.returncode:
             raise TaskError(f"archives: zstd cannot unpack {path} (status {process.returncode}).")
     elif magic[:2] == GZIP:
-        with open(path, "rb") as stream, _tar(path, stream, "r|gz") as tar:
+        with open(path, "rb") as file, _tar(path, file, "r|gz") as tar:
             yield tar
     else:
         raise TaskError(
@@ -230,8 +230,7 @@ def _write(tar: tarfile.TarFile, member: tarfile.TarInfo, path: str, target: str
     elif member.isreg():
         mode = 0o755 if member.mode & 0o111 else 0o644
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
-        content = tar.extractfile(member)
-        assert content is not None
+        content = cast("IO[bytes]", tar.extractfile(member))
         with os.fdopen(os.open(path, flags, mode), "wb") as stream:
             shutil.copyfileobj(content, stream, CHUNK)
         os.chmod(path, mode)
