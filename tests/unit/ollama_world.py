@@ -19,10 +19,13 @@ from ansible_collections.gpubox.llm.plugins.module_utils._ollama.task import act
 from ansible_collections.gpubox.llm.plugins.module_utils._runner import Outcome, Task, TaskError
 from ansible_collections.gpubox.llm.plugins.modules.ollama_model import MODEL, OPTIONS
 
+from tests.unit.fakes.gguf import gguf
 from tests.unit.fakes.ollama import FakeOllama
 from tests.unit.fakes.registry import FakeRegistry
 
 URL = "http://ollama:11434"
+SMALL, OTHER = ("model", gguf(size=4096)), ("model", gguf(size=8192))
+MINE = {"name": "mine", "from": "base:1", "system": "Be short."}
 
 
 class World:
@@ -33,6 +36,7 @@ class World:
         self.hosts = {"registry.ollama.ai": self.registry, "hf.co": FakeRegistry()}
         self.server = FakeOllama(self.hosts, version="0.35.0")
         self.warnings: list[str] = []
+        self.ways: dict[str, Any] = {}  # the proxies by which each host was asked
         for model in models:
             self.registry.push(model)
 
@@ -82,7 +86,11 @@ class _Task(Task):
         self._world = world
 
     def transport(self, **options: Any) -> Transport:
-        return self._world
+        def send(request: Request) -> Response:
+            self._world.ways[urlsplit(request.url).netloc] = options.get("proxies")
+            return self._world(request)
+
+        return send
 
 
 def _defaults(options: dict[str, dict[str, Any]]) -> dict[str, Any]:
@@ -91,3 +99,7 @@ def _defaults(options: dict[str, dict[str, Any]]) -> dict[str, Any]:
 
 def actions(outcome: Outcome) -> dict[str, str]:
     return {model["name"]: model["action"] for model in outcome.result["models"]}
+
+
+def here(world: World) -> list[str]:
+    return sorted(world.server.names)

@@ -5,26 +5,16 @@
 
 from __future__ import annotations
 
-from collections import namedtuple
 from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.gpubox.llm.plugins.module_utils._ollama import checks, task
+from ansible_collections.gpubox.llm.plugins.module_utils._ollama import task
+from ansible_collections.gpubox.llm.plugins.module_utils._ollama.gguf import sha256
 from ansible_collections.gpubox.llm.plugins.module_utils._ollama.names import Name
 
 from tests.unit.fakes.gguf import gguf
-from tests.unit.ollama_world import World, actions
-
-SMALL, OTHER = ("model", gguf(size=4096)), ("model", gguf(size=8192))
-MINE = {"name": "mine", "from": "base:1", "system": "Be short."}
-
-
-def here(world: World) -> list[str]:
-    return sorted(world.server.names)
-
-
-# What it does
+from tests.unit.ollama_world import MINE, OTHER, World, actions, here
 
 
 def test_a_missing_model_is_pulled_and_one_that_is_there_is_left_alone() -> None:
@@ -224,7 +214,7 @@ def test_a_model_is_created_from_a_file_which_is_sent_once(tmp_path: Path) -> No
     own = {"name": "own", "file": str(file), "parameters": {"temperature": 0.2, "stop": ["</s>"]}}
     world.run(own)
     assert [a for a in world.asked if "blobs" in a] == [
-        f"{verb} /api/blobs/sha256:{checks_sha(file)}" for verb in ("HEAD", "POST")
+        f"{verb} /api/blobs/sha256:{sha256(str(file))}" for verb in ("HEAD", "POST")
     ]
     assert not world.run(own).changed
     world.run({**own, "system": "x"})
@@ -280,252 +270,6 @@ def test_a_model_in_memory_that_was_replaced_is_loaded_anew() -> None:
     assert not world.run(wanted).changed
 
 
-# Where it comes from
-
-
-def test_a_mirror_stands_for_the_default_registry() -> None:
-    world = World()
-    mirror = world.mirror("models.example.com:8443", "base:1")
-    outcome = world.run("base:1", registry_mirror="https://models.example.com:8443")
-    assert world.server.names == {"base:1": mirror.digest("base:1")}
-    assert outcome.changed
-    assert world.registry.asked == []
-    assert not world.run("base:1", registry_mirror="https://models.example.com:8443").changed
-
-
-def test_what_a_killed_run_left_of_the_mirror_is_removed() -> None:
-    world = World()
-    world.mirror("models.example.com", "base:1")
-    world.run("base:1", registry_mirror="https://models.example.com")
-    world.run("models.example.com/library/base:1", registries=["models.example.com"])
-    outcome = world.run("base:1", registry_mirror="https://models.example.com")
-    assert actions(outcome)["models.example.com/library/base:1"] == "delete"
-    assert here(world) == ["base:1"]
-
-
-def test_only_registries_of_the_list_are_asked() -> None:
-    world = World("base:1")
-    said = world.says("evil.example.com/library/base:1")
-    assert "evil.example.com is not among the allowed ones (hf.co, registry.ollama.ai)" in said
-    assert world.asked == []
-
-
-def test_a_model_that_is_removed_may_be_of_any_registry() -> None:
-    assert not World().run({"name": "evil.example.com/a/b:1", "state": "absent"}).changed
-
-
-def test_a_loopback_registry_is_asked_by_http_and_no_other() -> None:
-    world = World()
-    world.mirror("127.0.0.1:5000", "base:1", plain=True)
-    world.mirror("models.example.com", "base:1")
-    world.run(
-        "127.0.0.1:5000/library/base:1",
-        "models.example.com/library/base:1",
-        registries=["127.0.0.1:5000", "models.example.com"],
-        insecure=True,
-    )
-    bodies = [asked.json for asked in world.server.asked if asked.path == "/api/pull"]
-    assert {body["model"]: body["insecure"] for body in bodies} == {
-        "127.0.0.1:5000/library/base:1": True,
-        "models.example.com/library/base:1": False,
-    }
-
-
-MIRRORS = {
-    "http://models.example.com": "is not encrypted",
-    "models.example.com": "is no URL of a registry",
-    "https://models.example.com/v2": "is no URL of a registry",
-    "https://me:secret@models.example.com": "holds a user or a password",
-}
-
-
-@pytest.mark.parametrize(("mirror", "reason"), MIRRORS.items())
-def test_a_mirror_that_cannot_be_used_is_refused(mirror: str, reason: str) -> None:
-    said = World().says("base:1", registry_mirror=mirror)
-    assert reason in said
-    assert "me:secret" not in said
-
-
-def test_registries_are_told_the_version_that_asks() -> None:
-    world = World("base:1")
-    world.run("base:1")
-    assert world.registry.asked[0].headers["user-agent"].startswith("ollama/0.35.0 ")
-
-
-# What is wrong with the list
-
-
-def faulty(**options: Any) -> dict[str, Any]:
-    return {"name": "base:1", **options}
-
-
-FAULTS = [
-    (faulty(digest="abc"), "digest is no SHA-256"),
-    (faulty(digest="a" * 64, state="latest"), "pinned or the latest, not both"),
-    (faulty(system="x"), "Give from or file, too"),
-    (faulty(quantize="q4_K_M"), "Give from or file, too"),
-    (faulty(file="/a.gguf", **{"from": "other"}), "from and file exclude each other"),
-    (faulty(state="latest", **{"from": "other"}), "latest is for models of a registry"),
-    (faulty(digest="a" * 64, **{"from": "other"}), "a digest of its own"),
-    (faulty(state="absent", loaded=True), "what is absent cannot be loaded"),
-    (faulty(keep_alive="ten minutes"), "keep_alive is no duration"),
-    (faulty(parameters={"temprature": 1}, **{"from": "other"}), "Did you mean temperature?"),
-    (faulty(parameters={"top_k": "many"}, **{"from": "other"}), "whole number"),
-    (faulty(**{"from": "base:1"}), "created from itself"),
-    (faulty(**{"from": "a b"}), "'a b' is no model name"),
-    ({"name": "gpt-oss:cloud", "loaded": True}, "a cloud model is not on this server"),
-]
-
-
-@pytest.mark.parametrize(("model", "reason"), FAULTS)
-def test_a_fault_in_the_list_is_told_before_anybody_is_asked(
-    model: dict[str, Any], reason: str
-) -> None:
-    world = World("base:1")
-    said = world.says(model)
-    assert reason in said
-    assert model["name"] in said
-    assert world.asked == []
-
-
-def test_all_faults_of_all_models_are_told_at_once() -> None:
-    said = World().says("a b", "x:1", "X:1", faulty(digest="abc"), {"name": "z", "system": "x"})
-    assert len(said.splitlines()) == 4
-    assert "X:1: the list has this model already, as x:1" in said
-
-
-def test_a_base_that_shall_be_absent_is_refused() -> None:
-    said = World().says(MINE, {"name": "base:1", "state": "absent"})
-    assert "mine:latest: it is created from base:1, which is absent" in said
-
-
-def test_all_that_the_registry_lacks_is_told_at_once() -> None:
-    world = World("base:1")
-    said = world.says("base:1", "no:1", "none")
-    assert said.splitlines() == [
-        "no:1: registry.ollama.ai has no such model or tag. Check the name.",
-        "none:latest: registry.ollama.ai has no such model or tag. Check the name.",
-    ]
-    assert here(world) == []
-
-
-def test_a_file_that_is_no_model_is_told_before_anything_is_changed(tmp_path: Path) -> None:
-    file = tmp_path / "model.gguf"
-    file.write_text("<html>")
-    world = World("old")
-    world.run("old")
-    said = world.says({"name": "own", "file": str(file)}, prune=True)
-    assert said.startswith(f"own:latest: {file} is no GGUF file")
-    assert here(world) == ["old:latest"]
-
-
-# What has to fit
-
-Usage = namedtuple("Usage", "free")
-
-
-def free(monkeypatch: pytest.MonkeyPatch, size: int) -> None:
-    monkeypatch.setattr(checks.shutil, "disk_usage", lambda path: Usage(size))
-
-
-def test_models_that_do_not_fit_on_the_disk_are_not_begun(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    world = World("base:1", "other")
-    options: dict[str, Any] = {"models_dir": str(tmp_path / "models"), "min_free_bytes": 1000}
-    needed = sum(map(len, world.registry.blobs.values()))  # both have the same ones
-    free(monkeypatch, needed + 999)
-    said = world.says("base:1", "other", **options)
-    assert "4.3 kB are to be fetched" in said
-    assert "5.3 kB free" in said
-    assert world.server.count("POST") == 0
-    free(monkeypatch, needed + 1000)
-    assert world.run("base:1", "other", **options).changed
-
-
-def test_what_is_on_the_disk_already_needs_no_space(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    world = World("base:1")
-    world.run("base:1")
-    world.server.store.dump(tmp_path)
-    world.registry.push("more", SMALL, ("system", b"x" * 10))
-    free(monkeypatch, 10)
-    options: dict[str, Any] = {"models_dir": str(tmp_path), "min_free_bytes": 0}
-    assert world.run("more", **options).changed
-
-
-def test_a_partial_file_counts_only_what_is_in_it(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    world = World()
-    world.registry.push("big", ("model", gguf(size=1 << 20)))
-    blob = next(digest for digest, data in world.registry.blobs.items() if len(data) == 1 << 20)
-    partial = tmp_path / "blobs" / f"{blob.replace(':', '-')}-partial"
-    partial.parent.mkdir()
-    with partial.open("wb") as file:
-        file.write(b"\1" * 8192)
-        file.truncate(1 << 20)
-    free(monkeypatch, (1 << 20) - 8192)
-    options: dict[str, Any] = {"models_dir": str(tmp_path), "min_free_bytes": 0}
-    assert "no space" in world.says("big", **options)
-    free(monkeypatch, (1 << 20) - 8192 + 1000)
-    assert world.run("big", **options).changed
-
-
-def test_what_is_removed_makes_room(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    world = World("old")
-    world.registry.push("new", OTHER)
-    world.run("old")
-    usage = iter([Usage(5000), Usage(9000)])
-    monkeypatch.setattr(checks.shutil, "disk_usage", lambda path: next(usage))
-    options: dict[str, Any] = {"models_dir": str(tmp_path), "min_free_bytes": 0}
-    assert world.run({"name": "old", "state": "absent"}, "new", **options).changed
-    assert here(world) == ["new:latest"]
-
-
-def test_a_model_too_big_for_the_gpu_is_told_or_refused() -> None:
-    world = World("base:1")
-    assert "base:1: it has 4.3 kB, but the GPU has 4.0 kB" in world.says(
-        "base:1", gpu_memory_bytes=4000, gpu_fit="refuse"
-    )
-    assert here(world) == []
-    world.run("base:1", gpu_memory_bytes=4000)
-    assert len(world.warnings) == 1
-    world.run({"name": "base:1", "state": "absent"})
-    world.run("base:1", gpu_memory_bytes=5000)
-    world.run({"name": "base:1", "state": "absent"})
-    world.run("base:1", gpu_memory_bytes=4000, gpu_fit="ignore")
-    assert len(world.warnings) == 1
-
-
-# Damage
-
-
-def test_a_damaged_model_is_found_removed_and_pulled_again(tmp_path: Path) -> None:
-    world = World("base:1", "other")
-    world.run("base:1")
-    world.server.store.dump(tmp_path)
-    blob = next(digest for digest, data in world.registry.blobs.items() if len(data) == 4096)
-    file = tmp_path / "blobs" / blob.replace(":", "-")
-    file.write_bytes(b"x" * 4096)
-    assert not world.run("base:1", models_dir=str(tmp_path)).changed
-    predicted = world.run("base:1", models_dir=str(tmp_path), verify=True, check=True)
-    assert file.exists()
-    outcome = world.run("base:1", models_dir=str(tmp_path), verify=True)
-    assert actions(outcome) == actions(predicted) == {"base:1": "pull"}
-    assert outcome.before == {"base:1": "(damaged)"}
-    assert not file.exists(), "the server would have trusted it"
-    assert "does not have the content of its name" in world.warnings[0]
-
-
-def test_verify_needs_to_know_where_the_models_are() -> None:
-    assert "Set models_dir" in World().says("base:1", verify=True)
-
-
-# The container
-
-
 def test_a_container_that_does_not_run_yet_is_left_for_later(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -548,9 +292,3 @@ def test_the_names_of_the_result_are_those_of_ollama() -> None:
         "base:latest"
     ]
     assert Name.parse("Library/base").short == "base:latest"
-
-
-def checks_sha(file: Path) -> str:
-    import hashlib
-
-    return hashlib.sha256(file.read_bytes()).hexdigest()

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.gpubox.llm.plugins.module_utils._http import Http, Request, Response
-from ansible_collections.gpubox.llm.plugins.module_utils._ollama import pull
+from ansible_collections.gpubox.llm.plugins.module_utils._ollama import pull, registry
 from ansible_collections.gpubox.llm.plugins.module_utils._ollama.client import Event, Ollama
 from ansible_collections.gpubox.llm.plugins.module_utils._ollama.names import Name, OllamaError
 from ansible_collections.gpubox.llm.plugins.module_utils._ollama.pull import (
@@ -45,6 +45,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     """No test waits: neither between attempts nor for a server that may come back."""
     found = Clock()
     monkeypatch.setattr(pull, "time", found)
+    monkeypatch.setattr(registry, "RETRY_SECONDS", 0)
     monkeypatch.setattr(
         Http.__init__,
         "__kwdefaults__",

@@ -37,7 +37,7 @@ def _there(models_dir: str, digest: str) -> int:
 
 def disk_fault(needed: int, models_dir: str, *, keep: int, freed: int = 0) -> str:
     """Why ``needed`` bytes do not fit on the models' disk, of which ``freed`` are freed first; empty if they do."""
-    place = models_dir
+    place = os.path.abspath(models_dir)
     while not os.path.isdir(place):
         place = os.path.dirname(place)
     free = shutil.disk_usage(place).free + freed

@@ -30,6 +30,7 @@ from ansible_collections.gpubox.llm.plugins.module_utils._ollama.names import (
 __all__ = ["Layer", "Manifest", "Registry"]
 
 ACCEPT = "application/vnd.docker.distribution.manifest.v2+json"
+RETRY_SECONDS = 20  # a person is waiting
 
 
 @dataclass(frozen=True)
@@ -117,6 +118,7 @@ class Registry:
             f"{scheme}://{origin.host}",
             self._transport,
             headers={"Accept": ACCEPT, "User-Agent": self._agent},
+            retry_seconds=RETRY_SECONDS,
         )
         path = f"/v2/{origin.namespace}/{origin.model}/manifests/{origin.tag}"
         try:

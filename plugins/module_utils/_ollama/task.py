@@ -9,9 +9,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
+from urllib.parse import urlsplit
 
 from ansible_collections.gpubox.llm.plugins.module_utils._docker import EngineError
-from ansible_collections.gpubox.llm.plugins.module_utils._http import Http
+from ansible_collections.gpubox.llm.plugins.module_utils._http import (
+    Http,
+    Request,
+    Response,
+    Transport,
+)
 from ansible_collections.gpubox.llm.plugins.module_utils._ollama import checks, gguf, plan, verify
 from ansible_collections.gpubox.llm.plugins.module_utils._ollama.apply import Applier
 from ansible_collections.gpubox.llm.plugins.module_utils._ollama.client import Model, Ollama, words
@@ -34,22 +40,17 @@ __all__ = ["act"]
 def act(task: Task) -> Outcome:
     """Be ollama_model."""
     try:
-        wanted = _wanted(task)
+        wanted = read(task.params["models"], _registry(task).fault)
+        if task.params["concurrency"] < 1:
+            raise OllamaError(
+                f"concurrency is {task.params['concurrency']}. It has to be 1 or more."
+            )
         url = task.params["url"] or _address(task)
         if not url:
             return _deferred(task, wanted)
         return _Call(task, wanted, url).outcome()
     except OllamaError as error:
         raise TaskError(str(error)) from error
-
-
-def _wanted(task: Task) -> list[Wanted]:
-    """The list, if it has no fault that can be seen without asking anybody."""
-    wanted, registry = read(task.params["models"]), _registry(task)
-    faults = [registry.fault(model.name) for model in wanted if model.is_pulled]
-    if any(faults):
-        raise OllamaError("\n".join(filter(None, faults)))
-    return wanted
 
 
 def _address(task: Task) -> str:
@@ -73,15 +74,30 @@ def _models_dir(task: Task) -> str:
 
 
 def _registry(task: Task, version: str = "") -> Registry:
-    environment = task.params["environment"] or {}
-    proxy = environment.get("HTTPS_PROXY") or environment.get("https_proxy")
     return Registry(
-        task.transport(proxies={"https": str(proxy)} if proxy else None, max_redirects=3),
+        _way_out(task),
         mirror=task.params["registry_mirror"] or "",
         allowed=task.params["registries"],
         insecure=task.params["insecure"],
         server_version=version,
     )
+
+
+def _way_out(task: Task) -> Transport:
+    """How registries are reached: by the proxy of the clone that pulls, if it has one."""
+    given = {key.upper(): str(value) for key, value in task.params["environment"].items()}
+    if not given.get("HTTPS_PROXY"):
+        return task.transport(max_redirects=3)
+    proxied = task.transport(proxies={"https": given["HTTPS_PROXY"]}, max_redirects=3)
+    direct = task.transport(proxies={}, max_redirects=3)
+    exceptions = [name.strip().lstrip(".") for name in given.get("NO_PROXY", "").split(",")]
+
+    def send(request: Request) -> Response:
+        host = f".{urlsplit(request.url).hostname}"
+        is_exception = any(name and host.endswith(f".{name}") for name in exceptions)
+        return (direct if is_exception else proxied)(request)
+
+    return send
 
 
 def _deferred(task: Task, wanted: Sequence[Wanted]) -> Outcome:

@@ -43,8 +43,13 @@ class Wanted:
         return self.state != "absent" and not self.source and not self.name.is_cloud
 
 
-def read(models: Iterable[Mapping[str, Any]]) -> list[Wanted]:
-    """The list, each model after the one that it is created from; OllamaError names every fault of every model."""
+def read(
+    models: Iterable[Mapping[str, Any]], refusal: Callable[[Name], str] = lambda name: ""
+) -> list[Wanted]:
+    """The list, each model after the one that it is created from; OllamaError names every fault of every model.
+
+    ``refusal`` says why a model may not be pulled, or nothing.
+    """
     faults: list[str] = []
     found: dict[Name, Wanted] = {}
     for options in models:
@@ -60,6 +65,10 @@ def read(models: Iterable[Mapping[str, Any]]) -> list[Wanted]:
             found.setdefault(model.name, model)
     if not faults:
         found = _in_order(found, faults)
+    bases = (m.base for m in found.values() if m.base and m.state != "absent")
+    pulled = {m.name: None for m in found.values() if m.is_pulled}
+    pulled.update({base: None for base in bases if base not in found and not base.is_cloud})
+    faults.extend(filter(None, map(refusal, pulled)))
     if faults:
         raise OllamaError("\n".join(faults))
     return list(found.values())
