@@ -156,7 +156,7 @@ def test_one_model_that_fails_does_not_stop_the_others_and_all_failures_are_told
 # Side by side
 
 
-def test_no_more_models_are_pulled_at_once_than_allowed() -> None:
+def test_no_more_models_are_pulled_at_once_than_allowed(monkeypatch: pytest.MonkeyPatch) -> None:
     names = [f"m{n}:1" for n in range(6)]
     world = World(*names)
     at_once: list[int] = []
@@ -180,7 +180,7 @@ def test_no_more_models_are_pulled_at_once_than_allowed() -> None:
 
         return Response(request, answer.status, answer.headers, chunks())
 
-    world.server.route = counted  # type: ignore[method-assign]
+    monkeypatch.setattr(world.server, "route", counted)
     world.run(*names, concurrency=2)
     assert max(at_once) == 2
     assert len(at_once) == 6
@@ -243,9 +243,12 @@ def test_what_is_no_manifest_is_refused(body: bytes) -> None:
 # Servers
 
 
-def test_another_server_than_ollama_is_told() -> None:
+def test_another_server_than_ollama_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     world = World()
-    world.server.route = lambda request, asked: Response(request, 200, {}, [b'{"models": "no"}'])  # type: ignore[method-assign]
+    body = b'{"models": "no"}'
+    monkeypatch.setattr(
+        world.server, "route", lambda request, asked: Response(request, 200, {}, [body])
+    )
     assert "this is not how Ollama answers. Check the URL." in world.says("base:1")
 
 
@@ -257,7 +260,7 @@ def test_the_empty_403_of_a_strange_host_name_is_explained() -> None:
     assert "Use an address in the URL" in said
 
 
-def test_success_without_the_model_is_no_success() -> None:
+def test_success_without_the_model_is_no_success(monkeypatch: pytest.MonkeyPatch) -> None:
     world = World("base:1")
     true = world.server.route
 
@@ -266,7 +269,7 @@ def test_success_without_the_model_is_no_success() -> None:
             return Response(request, 200, {}, [json_line({"status": "success"})])
         return true(request, asked)
 
-    world.server.route = forgets  # type: ignore[method-assign]
+    monkeypatch.setattr(world.server, "route", forgets)
     assert "the server said success, but does not list it" in world.says("base:1")
 
 
