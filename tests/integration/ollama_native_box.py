@@ -107,10 +107,14 @@ class Archive:
 class Box:
     host: Host
     directory: Path
+    foretold: Result | None = None  # what check mode said of the machine while it was bare
 
     def up(self) -> None:
         """A machine with an engine, and a neighbour."""
         self.host.up()
+        self.foretold = self.play(
+            NATIVE, "--check", **Archive(OLD, "/root/x.zst", "0" * 64).variables
+        )
         assert self.play(ENGINE).code == 0
         image = busybox()
         load = ["docker", "exec", "--interactive", self.host.container, "docker", "load"]

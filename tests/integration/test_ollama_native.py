@@ -79,6 +79,9 @@ def test_check_mode_predicts_everything_and_writes_nothing(box: Box, old: Archiv
     real = box.native(old, "--diff")
     assert check.data["diff"] == real.data["diff"]
     assert check.actions == ["install packages zstd", *real.actions]
+    assert box.foretold is not None  # before there was an engine
+    assert box.foretold.actions == ["install packages nftables, zstd", *real.actions]
+    assert box.foretold.data["url"] == real.data["url"]
     assert real.data["url"] == f"http://{box.address()}:11434"
     assert box.version() == OLD
 

@@ -6,8 +6,8 @@
 
 from __future__ import annotations
 
-import os
 import shlex
+import subprocess
 from dataclasses import replace
 from typing import Any
 
@@ -153,7 +153,8 @@ def test_the_wait_of_the_drop_in_is_what_a_shell_reads() -> None:
     line = next(line for line in text.splitlines() if line.startswith("ExecStartPre=/bin/sh"))
     shell, flag, script = shlex.split(line.partition("=")[2])
     assert (shell, flag) == ("/bin/sh", "-c")
-    assert os.system(f"sh -n -c {shlex.quote(script.replace('$$', '$'))}") == 0  # noqa: S605
+    read = ["sh", "-n", "-c", script.replace("$$", "$")]
+    assert subprocess.run(read, check=False).returncode == 0
 
 
 def test_nothing_secret_is_shown() -> None:
@@ -270,3 +271,30 @@ def test_the_bridge_of_an_engine_that_is_not_there_yet_is_foretold(
     infos = [text.partition("/")[::2] for text in used]
     links = [{"addr_info": [{"family": "inet", "local": a, "prefixlen": int(n)} for a, n in infos]}]
     assert look._first_free(links) == address
+
+
+# The system
+
+
+@pytest.mark.parametrize(
+    ("kernel", "systemd", "words"),
+    [
+        ("4.4.0-19041-Microsoft", True, "this is WSL 1"),
+        ("6.1.0-18-amd64", False, "Use ollama_placement: container, which needs only Docker.$"),
+        ("6.6.87.2-microsoft-standard-WSL2", False, r"systemd=true in the section \[boot\]"),
+    ],
+)
+def test_a_system_that_cannot_run_it_is_refused(
+    kernel: str, systemd: bool, words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(look, "read", lambda path: f"{kernel}\n")
+    monkeypatch.setattr(look.os, "geteuid", lambda: 0)
+    monkeypatch.setattr(look.os.path, "isdir", lambda path: systemd)
+    with pytest.raises(TaskError, match=words):
+        look._check_system()
+
+
+def test_without_root_it_says_what_to_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(look.os, "geteuid", lambda: 1000)
+    with pytest.raises(TaskError, match="Set become: true"):
+        look._check_system()

@@ -15,9 +15,10 @@ import posixpath
 import shutil
 import subprocess
 import tarfile
+import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import IO, NamedTuple, cast
+from typing import IO, Literal, NamedTuple, cast
 from urllib.parse import urlsplit
 
 from ansible_collections.gpubox.llm.plugins.module_utils._http import Request, Transport
@@ -161,11 +162,11 @@ def _opened(path: str) -> Iterator[tarfile.TarFile]:
 
 
 @contextmanager
-def _tar(path: str, stream: IO[bytes], mode: str) -> Iterator[tarfile.TarFile]:
+def _tar(path: str, stream: IO[bytes], mode: Literal["r|", "r|gz"]) -> Iterator[tarfile.TarFile]:
     try:
-        with tarfile.open(fileobj=stream, mode=mode) as tar:  # type: ignore[call-overload]
+        with tarfile.open(fileobj=stream, mode=mode) as tar:
             yield tar
-    except (tarfile.TarError, EOFError) as error:
+    except (tarfile.TarError, EOFError, zlib.error) as error:
         raise TaskError(f"archives: {path} cannot be unpacked: {error}.") from error
 
 
