@@ -20,6 +20,7 @@
     puller      a short-lived clone of an Ollama container that may reach the registry
     pull        one model's download: progress, stalls, new attempts
     apply       carries out the plan for the whole list
+    result      what a run of ollama_model returns
     task        one call of ollama_model
     info        one call of ollama_model_info
 """

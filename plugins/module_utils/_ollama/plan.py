@@ -20,8 +20,9 @@ from ansible_collections.gpubox.llm.plugins.module_utils._reconcile import (
     plan_collection,
 )
 
-__all__ = ["State", "Step", "moved", "steps", "to_ask"]
+__all__ = ["MAKING", "State", "Step", "moved", "steps", "to_ask"]
 
+MAKING = ("pull", "create")  # the actions after which a model is there
 UNKNOWN = "(known after apply)"
 DAMAGED = "(damaged)"
 FIELDS = (Field("digest"), Field("loaded"))

@@ -27,10 +27,11 @@ from ansible_collections.gpubox.llm.plugins.module_utils._ollama.container impor
 )
 from ansible_collections.gpubox.llm.plugins.module_utils._ollama.look import look
 from ansible_collections.gpubox.llm.plugins.module_utils._ollama.names import Name, OllamaError
-from ansible_collections.gpubox.llm.plugins.module_utils._ollama.plan import State, Step
+from ansible_collections.gpubox.llm.plugins.module_utils._ollama.plan import MAKING, State, Step
 from ansible_collections.gpubox.llm.plugins.module_utils._ollama.pull import Limits
 from ansible_collections.gpubox.llm.plugins.module_utils._ollama.puller import Puller
 from ansible_collections.gpubox.llm.plugins.module_utils._ollama.registry import Registry
+from ansible_collections.gpubox.llm.plugins.module_utils._ollama.result import outcome
 from ansible_collections.gpubox.llm.plugins.module_utils._ollama.wanted import Wanted, read
 from ansible_collections.gpubox.llm.plugins.module_utils._runner import Outcome, Task, TaskError
 
@@ -48,7 +49,7 @@ def act(task: Task) -> Outcome:
         url = task.params["url"] or _address(task)
         if not url:
             return _deferred(task, wanted)
-        return _Call(task, wanted, url).outcome()
+        return _Call(task, wanted, url).run()
     except OllamaError as error:
         raise TaskError(str(error)) from error
 
@@ -105,7 +106,7 @@ def _deferred(task: Task, wanted: Sequence[Wanted]) -> Outcome:
     if not task.check_mode:
         return Outcome(False, {"models": [], "deferred": True})
     state = State(manifests={model.name: None for model in wanted if model.is_pulled})
-    return _outcome(plan.steps(wanted, state), state, None, {"deferred": True})
+    return outcome(plan.steps(wanted, state), state, None, {"deferred": True})
 
 
 class _Call:
@@ -121,7 +122,7 @@ class _Call:
         self._models_dir = _models_dir(task)
         self._said: dict[str, Any] = {"deferred": False}
 
-    def outcome(self) -> Outcome:
+    def run(self) -> Outcome:
         """Look, plan, check; then, unless in check mode, do it."""
         damage = self._damage()
         broken = {name for fault in damage for name in fault.models}
@@ -129,10 +130,10 @@ class _Call:
         wanted += self._leftovers(state)
         steps = plan.steps(wanted, state, prune=self._params["prune"])
         if all(step.action == "none" for step in steps):
-            return _outcome(steps, state, None, self._said)
+            return outcome(steps, state, None, self._said)
         self._check(steps, state)
         after = self._task.apply(lambda: self._carry_out(steps, state, damage), None)
-        return _outcome(steps, state, after, self._said)
+        return outcome(steps, state, after, self._said)
 
     def _ollama(self, url: str) -> Ollama:
         key = self._params["api_key"]
@@ -244,7 +245,7 @@ class _Call:
             return
         puller = Puller(
             container=params["container"],
-            network=params["network"],
+            network=params["network"] or "",
             image=params["image"] or "",
             environment={key: str(value) for key, value in params["environment"].items()},
             ca_file=params["ca_file"] or "",
@@ -255,45 +256,7 @@ class _Call:
             yield self._ollama(url)
 
 
-MAKING = ("pull", "create")
-
-
 def _sent(wanted: Wanted) -> int:
     """Bytes of the files that a model is created from; OllamaError if one is not what it should be."""
     paths = [*filter(None, [wanted.options.get("file")]), *(wanted.options.get("adapters") or [])]
     return sum(gguf.check(path).size for path in paths)
-
-
-def _outcome(
-    steps: Sequence[Step],
-    state: State,
-    after: Mapping[Name, Model] | None,
-    said: Mapping[str, Any],
-) -> Outcome:
-    """What is returned, from the plan and, after a real run, from what the server has then."""
-    models = [_result(step, state, after) for step in steps]
-    return Outcome(
-        changed=any(model["action"] != "none" for model in models),
-        result={"models": models, **said},
-        before=_side({step.name: step.shown(step.change.before) for step in steps}),
-        after=_side({step.name: step.shown(step.change.after) for step in steps}),
-    )
-
-
-def _side(shown: Mapping[Name, str | None]) -> dict[str, str]:
-    return {str(name): text for name, text in sorted(shown.items(), key=str) if text is not None}
-
-
-def _result(step: Step, state: State, after: Mapping[Name, Model] | None) -> dict[str, Any]:
-    action, name = step.action, step.name
-    there = (state.models if after is None else after).get(name)
-    digest, size = (f"sha256:{there.digest}", there.size) if there else ("", 0)
-    if after is None and action in MAKING:
-        planned, manifest = str(step.change.updates["digest"]), state.manifests.get(name)
-        digest = planned if planned.startswith("sha256:") else ""
-        size = manifest.size if manifest else 0
-    if action == "delete":
-        digest, size = "", 0
-    if after is not None and action in MAKING and digest == f"sha256:{state.digest(name)}":
-        action = "none"  # somebody else was faster, or what was made is what was there
-    return {"name": str(name), "digest": digest, "size": size, "action": action}
