@@ -90,12 +90,13 @@ options:
       - If no such container runs, or it runs another O(image), nothing is done and RV(deferred) is true.
     type: str
   image:
-    description: Image of the container and of the clone that pulls, with O(container); the container's own if not given.
+    description: Image of the container and of the clone that pulls, with O(container); the one that it has if not given.
     type: str
   network:
-    description: Docker network of the clone that pulls, with O(container). It must lead to the registries.
+    description:
+      - Docker network of the clone that pulls, with O(container). It must lead to the registries.
+      - If it is not given, the clone gets one of its own, which ends with it.
     type: str
-    default: bridge
   environment:
     description: Environment of the clone that pulls, with O(container), such as C(HTTPS_PROXY).
     type: dict
@@ -224,7 +225,7 @@ models:
       type: str
       sample: pull
 deferred:
-  description: Whether nothing was done because no such container runs.
+  description: Whether nothing was done because no such container runs or, in check mode, nobody answers at O(url).
   returned: always
   type: bool
 version:
@@ -263,7 +264,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "url": {"type": "str"},
     "container": {"type": "str"},
     "image": {"type": "str"},
-    "network": {"type": "str", "default": "bridge"},
+    "network": {"type": "str"},
     "environment": {"type": "dict", "default": {}},
     "models_dir": {"type": "path"},
     "api_key": {"type": "str", "no_log": True},

@@ -204,6 +204,10 @@ class Box:
     def has_puller(self) -> bool:
         return succeeds("docker", "container", "inspect", self.puller)
 
+    def networks_of_puller(self) -> set[str]:
+        template = "{{range $name, $_ := .NetworkSettings.Networks}}{{$name}} {{end}}"
+        return set(run("docker", "inspect", "--format", template, self.puller).split())
+
     def received(self) -> int:
         """Bytes that the puller has received; 0 if there is none."""
         with suppress(RuntimeError):

@@ -92,6 +92,7 @@ def test_a_run_that_is_killed_leaves_no_puller_and_the_next_one_goes_on(
         with box_of(image, tmp_path, slow) as box:
             started = box.start([{"name": "slow"}])
             eventually(lambda: box.received() > 0.6 * len(weights))
+            assert box.networks_of_puller() == {box.puller}
             started.kill()
             eventually(lambda: not box.has_puller(), 10)
             assert any(name.endswith("-partial") for name in box.blobs())
@@ -99,6 +100,7 @@ def test_a_run_that_is_killed_leaves_no_puller_and_the_next_one_goes_on(
             fetched = sum(size for _method, path, size in slow.asked() if "/blobs/" in path)
             assert len(weights) <= fetched <= 1.1 * len(weights)
             assert not [name for name in box.blobs() if "partial" in name]
+            assert box.puller not in run("docker", "network", "ls", "--format", "{{.Name}}").split()
 
 
 def test_a_damaged_blob_and_a_cut_manifest_are_found_and_pulled_again(box: Box) -> None:
@@ -281,7 +283,7 @@ def test_a_disk_that_is_or_becomes_full_is_named_and_the_rest_is_kept(
 
 
 def test_models_that_the_list_does_not_name_are_pruned(box: Box) -> None:
-    box.have("tiny", "other")
+    box.have("tiny", "other", network="bridge")
     pruned = box.run([{"name": "tiny"}], prune=True)
     assert pruned.actions == {"tiny:latest": "none", "other:latest": "delete"}
     assert [model["name"] for model in box.info()["models"]] == ["tiny:latest"]

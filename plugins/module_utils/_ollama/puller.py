@@ -6,15 +6,16 @@
 
 ::
 
-    puller = Puller(container="gpubox-ollama-1", network="gpubox_egress", say=progress.say)
+    puller = Puller(container="gpubox-ollama-1", say=progress.say)
     with puller as url:
         ...                      # pull through url
         puller.replaced = True   # a model has other blobs than before: the old ones go at the end
 
 The puller is a clone of the service's container: same user, mounts, limits and hardening, but on
-``network`` only. It reads its standard input, which the run holds open, and ends when that closes:
-however a run dies, no Ollama stays behind on the Internet. What was fetched so far is kept (the
-puller runs with OLLAMA_NOPRUNE), and the next run resumes.
+``network`` only, by default one of its own, in which nobody else can speak to it. It reads its
+standard input, which the run holds open, and ends when that closes: however a run dies, no Ollama
+stays behind on the Internet. What was fetched so far is kept (the puller runs with OLLAMA_NOPRUNE),
+and the next run resumes.
 """
 
 from __future__ import annotations
@@ -105,7 +106,7 @@ class Puller:
         self,
         *,
         container: str,
-        network: str,
+        network: str = "",
         image: str = "",
         environment: Mapping[str, str] | None = None,
         ca_file: str = "",
@@ -131,8 +132,9 @@ class Puller:
         with contextlib.ExitStack() as stack:
             stack.enter_context(_lock(self.name, self._lock_seconds, self._say))
             self._clear()
+            network = self._network or stack.enter_context(self._own_network())
             stack.push(self._leave)
-            url = url_of(self._start(self._network))
+            url = url_of(self._start(network))
             self._stack = stack.pop_all()
         return url
 
@@ -156,6 +158,26 @@ class Puller:
             self._say(f"unused parts of replaced models were not removed: {error}")
         finally:
             self._end(gently=False)
+
+    @contextlib.contextmanager
+    def _own_network(self) -> Iterator[str]:
+        """A network for it alone. One that a killed run left goes first."""
+        try:
+            with contextlib.suppress(docker.errors.NotFound):
+                self._api.remove_network(self.name)
+            alone = {"com.docker.network.bridge.enable_icc": "false"}
+            labels = {LABEL: self._container}
+            self._api.create_network(self.name, driver="bridge", options=alone, labels=labels)
+        except docker.errors.APIError as error:
+            raise EngineError(
+                f"the network {self.name}, through which models are pulled, cannot be created: "
+                f"{error.explanation or error}. Give the name of another one as network."
+            ) from error
+        try:
+            yield self.name
+        finally:
+            with contextlib.suppress(docker.errors.APIError):  # the next run removes it
+                self._api.remove_network(self.name)
 
     # -- one container -----------------------------------------------------------------------------------
 
