@@ -21,7 +21,7 @@ options:
   image:
     description:
       - Image with Python that the container is made of, usually the gateway's.
-      - One that is not there is pulled. In check mode the box itself asks then.
+      - One that is not there is pulled. In check mode, or if it cannot be pulled, the box itself asks.
     type: str
     required: true
   addresses:

@@ -174,10 +174,10 @@ def test_check_mode_finds_it_too_also_without_the_image(box: Box) -> None:
     assert (without["address"], without["asked_from"]) == (WINDOWS, "box")
 
 
-def test_an_image_that_cannot_be_had_is_named(box: Box) -> None:
-    assert "127.0.0.1:9/none:1 is not there and cannot be pulled" in box.misses(
-        image="127.0.0.1:9/none:1"
-    )
+def test_while_the_image_cannot_be_had_the_box_asks_and_says_so(box: Box) -> None:
+    found = box.find(image="127.0.0.1:9/none:1").data
+    assert (found["address"], found["asked_from"]) == (WINDOWS, "box")
+    assert "127.0.0.1:9/none:1 is not there and cannot be pulled" in str(found["warnings"])
 
 
 def test_one_that_listens_on_windows_loopback_alone_is_told_how_to_listen(box: Box) -> None:

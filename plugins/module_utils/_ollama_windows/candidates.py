@@ -111,7 +111,9 @@ def answered(answer: Answer) -> str:
         return ""
 
 
-def complaint(answers: Sequence[Answer], box: Sequence[Answer], port: int) -> str:
+def complaint(
+    answers: Sequence[Answer], box: Sequence[Answer], port: int, asked: str = "container"
+) -> str:
     """Say, candidate by candidate, what happened and what has to be done on Windows."""
     lines = [
         f"- {answer.candidate.host} ({NAMES[answer.candidate.kind]}): {_reason(answer, port)}."
@@ -122,7 +124,8 @@ def complaint(answers: Sequence[Answer], box: Sequence[Answer], port: int) -> st
         lines.append(
             f"The box itself reaches Ollama at {reached[0]}, so it runs; only containers do not reach it."
         )
-    return "\n".join(["Ollama on Windows does not answer to a container on this box.", *lines])
+    who = "a container on this box" if asked == "container" else "this box"
+    return "\n".join([f"Ollama on Windows does not answer to {who}.", *lines])
 
 
 def _reason(answer: Answer, port: int) -> str:

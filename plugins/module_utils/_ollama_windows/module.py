@@ -49,16 +49,21 @@ def act(task: Task) -> Outcome:
     if not listed:
         raise TaskError(_nowhere(system))
     box = ask_from_box(where.from_box(system, listed), port, seconds)
-    if _has(task, api, params["image"]):
-        asked, answers = (
-            "container",
-            ask_from_container(api, params["image"], listed, port, seconds),
-        )
-    elif task.check_mode:
+    if api is None and not task.check_mode:
+        raise TaskError(why_none())
+    lacking = _lacking(task, api, params["image"])
+    if lacking:
         asked, answers = "box", [answer for answer in box if answer.candidate.kind != "loopback"]
     else:
-        raise TaskError(why_none())
-    return Outcome(False, {**_result(task, answers, box, port), "asked_from": asked})
+        asked = "container"
+        answers = ask_from_container(api, params["image"], listed, port, seconds)
+    if lacking and not task.check_mode:
+        task.warn(
+            f"{lacking}, so Ollama on Windows was looked for from the box instead of from a container. The next run "
+            "asks from a container."
+        )
+    result = _result(task, answers, box, port, asked)
+    return Outcome(False, {**result, "asked_from": asked})
 
 
 def look(api: Any) -> System:
@@ -106,34 +111,34 @@ def _nowhere(system: System) -> str:
     )
 
 
-def _has(task: Task, api: Any, image: str) -> bool:
-    """Tell whether the engine has the image; a real run fetches it, as the gateway needs it anyway."""
+def _lacking(task: Task, api: Any, image: str) -> str:
+    """Return why no container can be made of the image; a real run fetches it, as the gateway needs it anyway."""
     if api is None:
-        return False
+        return "there is no engine yet"
     try:
         api.inspect_image(image)
     except docker.errors.ImageNotFound:
-        if task.check_mode:
-            return False
-        try:
-            for event in api.pull(image, stream=True, decode=True):
-                if event.get("error"):
-                    raise TaskError(
-                        f"image: {image} is not there and cannot be pulled: {event['error']}."
-                    )
-        except docker.errors.APIError as error:
-            raise TaskError(
-                f"image: {image} is not there and cannot be pulled: {error.explanation}."
-            ) from error
-    return True
+        return f"image {image} is not there yet" if task.check_mode else _pull(api, image)
+    return ""
+
+
+def _pull(api: Any, image: str) -> str:
+    """Pull it, unless it is one that is built on the box later."""
+    words = ""
+    try:
+        for event in api.pull(image, stream=True, decode=True):
+            words = words or str(event.get("error") or "")
+    except docker.errors.APIError as error:
+        words = str(error.explanation)
+    return f"image {image} is not there and cannot be pulled ({words.rstrip('.')})" if words else ""
 
 
 def _result(
-    task: Task, answers: Sequence[Answer], box: Sequence[Answer], port: int
+    task: Task, answers: Sequence[Answer], box: Sequence[Answer], port: int, asked: str
 ) -> dict[str, Any]:
     found = next((answer for answer in answers if answered(answer)), None)
     if found is None:
-        raise TaskError(where.complaint(answers, box, port))
+        raise TaskError(where.complaint(answers, box, port, asked))
     near = [answer for answer in box if answered(answer)]
     near.sort(key=lambda answer: answer.address != found.address)
     if not near:
