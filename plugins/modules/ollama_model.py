@@ -90,7 +90,7 @@ options:
       - If no such container runs, or it runs another O(image), nothing is done and RV(deferred) is true.
     type: str
   image:
-    description: Image of the container and of the clone that pulls, with O(container); the one that it has if not given.
+    description: Image of the container and of the clone that pulls, with O(container); its own if not given.
     type: str
   network:
     description:
