@@ -9,7 +9,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from ansible_collections.gpubox.llm.plugins.module_utils._http import ConnectError
 from ansible_collections.gpubox.llm.plugins.module_utils._ollama import container
+
+from tests.unit.ollama_world import World
 
 
 def described(**changes: Any) -> dict[str, Any]:
@@ -38,3 +41,15 @@ def test_it_counts_only_with_the_image_that_is_wanted(
 def test_one_that_does_not_run_has_no_address(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(container, "_running", lambda _name: None)
     assert container.address("gpubox-ollama-1") is None
+
+
+def test_check_mode_takes_a_server_that_is_not_there_yet_for_an_empty_one() -> None:
+    world = World("base:1")
+    predicted = world.run("base:1", url="http://not-there-yet:11434", check=True)
+    assert [(model["name"], model["action"]) for model in predicted.result["models"]] == [
+        ("base:1", "pull")
+    ]
+    assert predicted.result["deferred"] is True
+    assert "not-there-yet" in world.warnings[0]
+    with pytest.raises(ConnectError, match="not-there-yet"):
+        world.run("base:1", url="http://not-there-yet:11434")

@@ -50,6 +50,11 @@ def act(task: Task) -> Outcome:
         if not url:
             return _deferred(task, wanted)
         return _Call(task, wanted, url).run()
+    except ConnectError as error:
+        if not task.check_mode:
+            raise
+        task.warn(f"{error}. What follows takes it for a server that has no models yet.")
+        return _deferred(task, wanted)
     except OllamaError as error:
         raise TaskError(str(error)) from error
 
