@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.gpubox.llm.plugins.module_utils._http import ConnectError
-from ansible_collections.gpubox.llm.plugins.module_utils._ollama import container
+from ansible_collections.gpubox.llm.plugins.module_utils._ollama import container, task
 
 from tests.unit.ollama_world import World
 
@@ -43,7 +43,10 @@ def test_one_that_does_not_run_has_no_address(monkeypatch: pytest.MonkeyPatch) -
     assert container.address("gpubox-ollama-1") is None
 
 
-def test_check_mode_takes_a_server_that_is_not_there_yet_for_an_empty_one() -> None:
+def test_check_mode_takes_a_server_that_is_not_there_yet_for_an_empty_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(task, "SERVER_SECONDS", 0)
     world = World("base:1")
     predicted = world.run("base:1", url="http://not-there-yet:11434", check=True)
     assert [(model["name"], model["action"]) for model in predicted.result["models"]] == [

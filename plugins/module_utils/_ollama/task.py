@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 from ansible_collections.gpubox.llm.plugins.module_utils._docker import EngineError
 from ansible_collections.gpubox.llm.plugins.module_utils._http import (
+    ConnectError,
     Http,
     Request,
     Response,
@@ -36,6 +37,8 @@ from ansible_collections.gpubox.llm.plugins.module_utils._ollama.wanted import W
 from ansible_collections.gpubox.llm.plugins.module_utils._runner import Outcome, Task, TaskError
 
 __all__ = ["act"]
+
+SERVER_SECONDS = 5  # for a server that is just being restarted
 
 
 def act(task: Task) -> Outcome:
@@ -143,7 +146,9 @@ class _Call:
     def _ollama(self, url: str) -> Ollama:
         key = self._params["api_key"]
         headers = {"Authorization": f"Bearer {key}"} if key else {}
-        return Ollama(Http(url, self._transport, headers=headers, words=words))
+        return Ollama(
+            Http(url, self._transport, headers=headers, words=words, retry_seconds=SERVER_SECONDS)
+        )
 
     def _asked_registry(self) -> Registry:
         """What a registry gives depends on the version that asks."""
