@@ -98,7 +98,7 @@ class Archive:
     def variables(self) -> dict[str, Any]:
         return {
             "ollama_version": self.version,
-            "ollama_archive_url": self.path,
+            "ollama_archive": self.path,
             "ollama_archive_checksum": f"sha256:{self.checksum}",
         }
 

@@ -134,7 +134,7 @@ def _check_plan(plan: Plan, wanted: Wanted, installed: bool) -> None:
         )
     if plan.install and not wanted.archives:
         raise TaskError(
-            f"archives: Ollama {wanted.version} is not on the box, and no archive is named. Set ollama_archive_url and "
+            f"archives: Ollama {wanted.version} is not on the box, and no archive is named. Set ollama_archive and "
             "ollama_archive_checksum."
         )
 
