@@ -134,8 +134,8 @@ def _check_plan(plan: Plan, wanted: Wanted, installed: bool) -> None:
         )
     if plan.install and not wanted.archives:
         raise TaskError(
-            f"archives: Ollama {wanted.version} is not on the box, and no archive is named. Set ollama_archive and "
-            "ollama_archive_checksum."
+            f"archives: Ollama {wanted.version} is not on the box, and no archive with its checksum is named. Set "
+            "ollama_archive_checksum, and ollama_archive unless it comes from the vendor's release page."
         )
 
 
