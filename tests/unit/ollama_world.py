@@ -35,6 +35,7 @@ class World:
         self.registry = FakeRegistry()
         self.hosts = {"registry.ollama.ai": self.registry, "hf.co": FakeRegistry()}
         self.server = FakeOllama(self.hosts, version="0.35.0")
+        self.is_up = True
         self.warnings: list[str] = []
         self.ways: dict[str, Any] = {}  # the proxies by which each host was asked
         for model in models:
@@ -51,7 +52,7 @@ class World:
 
     def __call__(self, request: Request) -> Response:
         host = urlsplit(request.url).netloc
-        if host == urlsplit(URL).netloc:
+        if host == urlsplit(URL).netloc and self.is_up:
             return self.server(request)
         if host not in self.hosts:
             raise ConnectError(request, "no connection: unknown name")

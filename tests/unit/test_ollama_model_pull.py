@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.gpubox.llm.plugins.module_utils._http import Http, Request, Response
-from ansible_collections.gpubox.llm.plugins.module_utils._ollama import pull, registry
+from ansible_collections.gpubox.llm.plugins.module_utils._ollama import pull, registry, task
 from ansible_collections.gpubox.llm.plugins.module_utils._ollama.client import Event, Ollama
 from ansible_collections.gpubox.llm.plugins.module_utils._ollama.names import Name, OllamaError
 from ansible_collections.gpubox.llm.plugins.module_utils._ollama.pull import (
@@ -22,7 +22,7 @@ from ansible_collections.gpubox.llm.plugins.module_utils._ollama.pull import (
 
 from tests.unit.fakes.faults import DISK_FULL, TOO_OLD, Fault, json_line
 from tests.unit.fakes.gguf import gguf
-from tests.unit.ollama_world import World
+from tests.unit.ollama_world import World, actions
 
 
 class Clock:
@@ -46,11 +46,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     found = Clock()
     monkeypatch.setattr(pull, "time", found)
     monkeypatch.setattr(registry, "RETRY_SECONDS", 0)
-    monkeypatch.setattr(
-        Http.__init__,
-        "__kwdefaults__",
-        {**(Http.__init__.__kwdefaults__ or {}), "retry_seconds": 0},
-    )
+    monkeypatch.setattr(task, "SERVER_SECONDS", 0)
     return found
 
 
@@ -250,6 +246,15 @@ def test_another_server_than_ollama_is_told(monkeypatch: pytest.MonkeyPatch) -> 
         world.server, "route", lambda request, asked: Response(request, 200, {}, [body])
     )
     assert "this is not how Ollama answers. Check the URL." in world.says("base:1")
+
+
+def test_a_server_that_is_not_there_yet_is_an_empty_one_to_check_mode_alone() -> None:
+    world = World("base:1")
+    world.is_up = False
+    predicted = world.run("base:1", check=True)
+    assert actions(predicted) == {"base:1": "pull"}
+    assert "a server that has no models yet" in world.warnings[0]
+    assert "GET http://ollama:11434/api/tags: no connection" in world.says("base:1")
 
 
 def test_the_empty_403_of_a_strange_host_name_is_explained() -> None:
