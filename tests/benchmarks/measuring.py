@@ -135,4 +135,4 @@ def show(title: str, results: Results, against: str) -> None:
 
 def verdict(what: str, ratio: float, goal: float, least: str = "") -> None:
     """One line for one goal."""
-    print(f"{'met ' if ratio >= goal else 'MISSED'} {what}: {least}{ratio:.1f}x (goal {goal}x)")
+    print(f"{'yes' if ratio >= goal else 'NO '}  {what}: {least}{ratio:.1f}x; {goal}x is the goal")
