@@ -182,6 +182,33 @@ def test_no_more_models_are_pulled_at_once_than_allowed(monkeypatch: pytest.Monk
     assert len(at_once) == 6
 
 
+def test_what_replaces_a_model_is_pulled_after_what_is_new() -> None:
+    """Else its former files would be swept away while a new model, not listed yet, counts on them."""
+    world = World("base:1")
+    world.run("base:1")
+    world.registry.push("base:1", ("model", gguf(size=8192)))
+    world.registry.push("new", ("model", gguf(size=4096)))  # as base:1 was
+    true = world.server.route
+
+    def slow(request: Request, asked: Any) -> Response:
+        answer = true(request, asked)
+        if asked.path != "/api/pull" or asked.json["model"] != "new:latest":
+            return answer
+
+        def chunks() -> Iterator[bytes]:
+            for chunk in answer.chunks():
+                threading.Event().wait(0.2 if b"verifying" in chunk else 0)
+                yield chunk
+
+        return Response(request, answer.status, answer.headers, chunks())
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(world.server, "route", slow)
+        world.run({"name": "base:1", "state": "latest"}, "new")
+    needed = {layer["digest"] for m in world.server.store.manifests.values() for layer in m.layers}
+    assert needed == set(world.server.store.blobs)
+
+
 # Registries
 
 

@@ -56,12 +56,19 @@ class Applier:
 
     def fetch(self, steps: Sequence[Step]) -> None:
         """Pull, several at once; the error names every model that could not be pulled."""
-        todo = [step for step in steps if step.action == "pull"]
+        pulls = [step for step in steps if step.action == "pull"]
+        # What replaces a model comes last: Ollama then removes the former one's files, also such as a model needs that
+        # is just being pulled.
+        new = [step for step in pulls if step.name not in self.state.models]
+        replacing = [step for step in pulls if step.name in self.state.models]
+        todo = [*new, *replacing]
+        said: list[str] = []
         if not todo:
             return
-        with self.pulling(any(step.name in self.state.models for step in todo)) as puller:
+        with self.pulling(bool(replacing)) as puller:
             with ThreadPoolExecutor(max_workers=self.concurrency) as pool:
-                said = list(pool.map(lambda step: self._fetch_one(puller, step.name), todo))
+                for wave in (new, replacing):
+                    said += pool.map(lambda step: self._fetch_one(puller, step.name), wave)
             # One after the other: Ollama removes empty directories, which others may be about to use.
             for step, fault in zip(todo, said):
                 if not fault:
