@@ -10,6 +10,8 @@ import os
 import sys
 from typing import Any
 
+from ansible_collections.gpubox.llm.plugins.module_utils._errors import EngineError
+
 
 def _import_sdk() -> Any:
     """SDK 5 (Debian 12, Ubuntu) imports distutils; setuptools' stand-in for it takes 0.2 of 0.33 s."""
@@ -32,10 +34,6 @@ def _import_sdk() -> Any:
 docker = _import_sdk()
 
 __all__ = ["EngineError", "client", "docker", "why_none"]
-
-
-class EngineError(RuntimeError):
-    """The engine cannot be used; the message says why and what to do."""
 
 
 def client(timeout: int) -> Any:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Callable, TypeVar
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.gpubox.llm.plugins.module_utils._docker import EngineError
+from ansible_collections.gpubox.llm.plugins.module_utils._errors import EngineError
 from ansible_collections.gpubox.llm.plugins.module_utils._http import (
     HttpError,
     Transport,

@@ -16,7 +16,7 @@ from urllib.parse import SplitResult, urlsplit
 from ._fault import UNKNOWN, Fault, fault, listing
 from ._site import Rule, Site, first, given, items, text
 
-__all__ = ["PROVIDERS", "RULES", "Deployment", "deployments", "is_local", "models"]
+__all__ = ["PROVIDERS", "RULES", "Deployment", "deployments", "is_local", "models", "split_url"]
 
 
 class Provider(NamedTuple):
@@ -100,7 +100,8 @@ def _all_deployments(site: Site) -> Iterator[Deployment]:
         yield from deployments(path, model)
 
 
-def _split(url: str) -> SplitResult | None:
+def split_url(url: str) -> SplitResult | None:
+    """The parts of a complete address; None if it is none."""
     try:
         parts = urlsplit(url)
         return parts if parts.hostname and (parts.port is None or parts.port) else None
@@ -125,7 +126,7 @@ def is_local(deployment: Deployment) -> bool:
     url = deployment.effective("base_url")
     if url is None:
         return PROVIDERS.get(deployment.provider, Provider()).local
-    parts = _split(text(url))
+    parts = split_url(text(url))
     return bool(parts and _host_is_local(str(parts.hostname)))
 
 
@@ -210,7 +211,7 @@ def base_urls(site: Site) -> Iterator[Fault]:
 
 
 def _url_problem(url: str) -> tuple[str, str] | None:
-    parts = _split(url)
+    parts = split_url(url)
     if not parts or parts.scheme not in ("http", "https") or re.search(r"\s", url):
         return "It is not a web address.", "Write it as http://host:port/path or https://host/path."
     if parts.username or parts.password:
@@ -259,7 +260,7 @@ def egress(site: Site) -> Iterator[Fault]:
     if site.get("litellm_egress") != "never":
         return
     for one in _all_deployments(site):
-        parts = _split(text(one.effective("base_url")))
+        parts = split_url(text(one.effective("base_url")))
         host = parts.hostname if parts else None
         reachable = (
             {None, "ollama", *site.all_services} if one.provider == "ollama" else site.all_services

@@ -9,12 +9,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
-from urllib.parse import urlsplit
 
 from .._ollama.names import Name, OllamaError, is_loopback
 from ._fault import UNKNOWN, Fault, fault
 from ._image import image_problem
-from ._models import deployments, models
+from ._models import deployments, models, split_url
 from ._site import Rule, Site, first, given, is_true, items, text
 
 __all__ = ["RULES"]
@@ -49,8 +48,8 @@ def _wanted(site: Site) -> Iterator[_Model]:
 def _hosts(site: Site) -> set[str]:
     listed = site.get("ollama_registries")
     hosts = {str(host).lower() for host in listed} if isinstance(listed, (list, tuple)) else set()
-    mirror = urlsplit(text(site.get("ollama_registry_mirror"))).netloc
-    return hosts | ({mirror.lower()} if mirror else set())
+    mirror = split_url(text(site.get("ollama_registry_mirror")))
+    return hosts | ({mirror.netloc.lower()} if mirror else set())
 
 
 def names(site: Site) -> Iterator[Fault]:
@@ -142,7 +141,7 @@ def placement(site: Site) -> Iterator[Fault]:
         reason = f"Nothing reads it: ollama_placement is {where}."
         cure = "Remove it, or set ollama_placement: external."
         yield fault("ollama_url", url, reason, cure)
-    elif url and is_loopback(urlsplit(url).netloc):
+    elif (parts := split_url(url)) and is_loopback(parts.netloc):
         reason = "LiteLLM runs in a container, where this address is the container itself."
         cure = "Set ollama_placement: native for Ollama on the box, or write an address that containers reach."
         yield fault("ollama_url", url, reason, cure)
@@ -193,7 +192,9 @@ def gpu(site: Site) -> Iterator[Fault]:
 def mirror(site: Site) -> Iterator[Fault]:
     """What a mirror sends is protected on its way."""
     url = text(site.get("ollama_registry_mirror"))
-    parts = urlsplit(url)
+    parts = split_url(url)
+    if not parts:
+        return
     if parts.scheme == "http" and not is_loopback(parts.netloc):
         reason = "Without TLS anybody on the way can send another model."
         yield fault(
