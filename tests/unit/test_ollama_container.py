@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from ansible_collections.gpubox.llm.plugins.module_utils._errors import EngineError
 from ansible_collections.gpubox.llm.plugins.module_utils._http import ConnectError
 from ansible_collections.gpubox.llm.plugins.module_utils._ollama import container, task
 
@@ -56,3 +57,10 @@ def test_check_mode_takes_a_server_that_is_not_there_yet_for_an_empty_one(
     assert "not-there-yet" in world.warnings[0]
     with pytest.raises(ConnectError, match="not-there-yet"):
         world.run("base:1", url="http://not-there-yet:11434")
+
+
+def test_a_box_without_the_sdk_is_told_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(container, "docker", None)
+    monkeypatch.setattr(container, "client", lambda _seconds: None)
+    with pytest.raises(EngineError):
+        container.address("gpubox-ollama-1")

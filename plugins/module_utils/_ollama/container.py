@@ -49,8 +49,9 @@ def engine() -> Any:
 
 
 def _running(container: str) -> Mapping[str, Any] | None:
+    api = engine()  # without the SDK it ends here, before any of the SDK's errors is named
     try:
-        seen: Mapping[str, Any] = engine().inspect_container(container)
+        seen: Mapping[str, Any] = api.inspect_container(container)
     except docker.errors.NotFound:
         return None
     return seen if seen["State"]["Running"] else None
