@@ -50,8 +50,8 @@ def test_nothing_but_the_engine_came_from_the_newer_release(machine: Any) -> Non
 
 def test_the_stack_is_a_plain_compose_project(machine: Any, services: dict[str, int]) -> None:
     listed = machine.check_output("cd /opt/gpubox && docker compose ps --format json")
-    services = [json.loads(line) for line in listed.splitlines()]
-    assert {s["Service"]: s["Health"] for s in services} == dict.fromkeys(services, "healthy")
+    running = [json.loads(line) for line in listed.splitlines()]
+    assert {one["Service"]: one["Health"] for one in running} == dict.fromkeys(services, "healthy")
 
 
 @pytest.mark.parametrize("path", ["secrets", "services", ".key"])
