@@ -75,8 +75,8 @@ molecule: dev machine ## Run whole boxes in containers (SCENARIO=quickstart: one
 	@PATH="$(CURDIR)/$(bin):$$PATH" MOLECULE_GLOB='molecule/*/molecule.yml' $(bin)/molecule test $(if $(SCENARIO),--scenario-name $(SCENARIO),--all --workers 2) $(ARGS)
 
 .PHONY: bench
-bench: dev machine ## Measure a no-op run of a full box against an idiomatic playbook
-	@PATH="$(CURDIR)/$(bin):$$PATH" $(bin)/python -m tests.benchmarks.no_op $(ARGS)
+bench: dev machine ## Measure against peers (BENCH=no_op, models: one)
+	@for one in $(or $(BENCH),no_op models); do PATH="$(CURDIR)/$(bin):$$PATH" $(bin)/python -m tests.benchmarks.$$one $(ARGS) || exit; done
 
 ##@ Maintain
 
