@@ -125,6 +125,10 @@ FINAL = [
     (f"pull model manifest: 412: {TOO_OLD}", "the server is too old for this model. Update Ollama"),
     ("pull model manifest: file does not exist", "no such model or tag"),
     ("pull model manifest: 401: unauthorized", "wants a login"),
+    (
+        'pull model manifest: Get "https://x/v2/": tls: x509: certificate signed by unknown authority',
+        "ca_file",
+    ),
 ]
 
 

@@ -45,6 +45,10 @@ FINAL = (
         "the registry wants a login. Add the server's public key (id_ed25519.pub) there",
     ),
     (
+        r"x509:|certificate signed by unknown authority|certificate has expired",
+        "the server does not trust the registry's certificate. Name its authority in ca_file, or have the box trust it",
+    ),
+    (
         r"insecure protocol http|invalid model name",
         "the server does not pull under this name. Check it",
     ),
