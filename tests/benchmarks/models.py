@@ -55,7 +55,12 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5, help="of the cheap ones")
     parser.add_argument("--cold-rounds", type=int, default=1, help="of those that download")
     parser.add_argument("--limit", type=float, default=90, help="seconds for one contestant")
-    parser.add_argument("--size", type=float, default=1000, help="MB of the large file")
+    parser.add_argument(
+        "--size",
+        type=float,
+        default=1000,
+        help="MB of the large file; below 300 no third connection crawls",
+    )
     parser.add_argument("--stream", type=float, default=20, help="MB/s of one connection")
     parser.add_argument("--link", type=float, default=120, help="MB/s of all together")
     parser.add_argument("--crawl", type=float, default=0.05, help="MB/s of the one that crawls")

@@ -53,8 +53,8 @@ class Range:
 class Filler:
     """A work queue of ranges; whoever has nothing left takes over what is slowest."""
 
-    def __init__(self, host: str, models: Path, *, ranged: int = RANGE) -> None:
-        self._host, self._models, self._ranged = host, models, ranged
+    def __init__(self, host: str, models: Path) -> None:
+        self._host, self._models = host, models
         self._queue: deque[Range] = deque()
         self._running: list[Range] = []
         self._lock = threading.Lock()
@@ -99,8 +99,8 @@ class Filler:
         path = self._partial(layer["digest"])
         with path.open("wb") as file:
             file.truncate(layer["size"])
-        for start in range(0, layer["size"], self._ranged):
-            end = min(start + self._ranged, layer["size"])
+        for start in range(0, layer["size"], RANGE):
+            end = min(start + RANGE, layer["size"])
             self._queue.append(Range(path, address, start, end, at=start))
 
     def _partial(self, digest: str) -> Path:

@@ -15,6 +15,7 @@ import contextlib
 import json
 import os
 import re
+import socket
 import sys
 import threading
 import time
@@ -26,7 +27,7 @@ from typing import Any
 NAMING, DELIVERING = "127.0.0.1", "localhost"  # two names of one machine
 PIECE = 256 * 1024
 SLICE_SECONDS = 0.05  # a slow connection sends at least so often
-BUFFER = 128 * 1024  # what the kernel holds of a connection was not asked for, but counts as sent
+BUFFER = 128 * 1024  # small: what the kernel holds of a connection counts as sent
 
 
 @dataclass
@@ -102,7 +103,10 @@ class Handler(BaseHTTPRequestHandler):
 
     def _manifest(self, path: Path) -> None:
         time.sleep(self.line.latency)
-        self._answer(200, path.read_bytes()) if path.is_file() else self._answer(404)
+        if path.is_file():
+            self._answer(200, path.read_bytes())
+        else:
+            self._answer(404)
 
     def _blob(self, path: Path) -> None:
         host, _colon, port = self.headers["Host"].partition(":")
@@ -160,8 +164,6 @@ class Listener(ThreadingHTTPServer):
     request_queue_size = 128
 
     def server_bind(self) -> None:
-        import socket
-
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, BUFFER)
         super().server_bind()
 
