@@ -39,12 +39,12 @@ from tests.benchmarks.model_store import (
     publish,
     registry,
 )
-from tests.benchmarks.prototypes import Filler, begin_anew
+from tests.benchmarks.prototypes import Filler
 from tests.rig.models import tiny
 from tests.rig.ollama import binary
 
 OURS, PULL = "ollama_model", "ollama pull"
-FILLER, ANEW = "prototype: own downloader", "prototype: Ollama begun anew"
+FILLER = "prototype: own downloader"
 CURL, ARIA = "curl, one stream", "aria2c -x16"
 
 
@@ -172,17 +172,19 @@ def cold(stage: Stage, rounds: int, size: int, line: dict[str, float]) -> None:
 
 
 def _judge(results: Results, size: int, line: dict[str, float]) -> None:
-    """Ours against Ollama's own command; and what the prototypes would gain over what the module uses now."""
+    """Ours against Ollama's own command; and what the prototype would gain over what the module uses."""
     used = size / line["link"] / middle(results[OURS])
     print(f"ollama_model used {used:.0%} of the line")
-    last = results[OURS][-1]
+    last = results[PULL][-1]
     if last.stopped:
         missing = size - last.sent
         minutes = missing / line["crawl"] / 60
-        print(f"what was stopped still lacked {missing / MB:.0f} MB: {minutes:.0f} minutes more")
+        print(
+            f"what was stopped of `ollama pull` still lacked {missing / MB:.0f} MB: {minutes:.0f} minutes more"
+        )
     least = "at least " if last.stopped else ""
-    for name in (ANEW, FILLER):
-        verdict(f"{name}, against ollama_model", _ratio(results, OURS, name), 1.5, least)
+    verdict("ollama_model, against ollama pull", _ratio(results, PULL, OURS), 1.5, least)
+    verdict(f"{FILLER}, against ollama_model", _ratio(results, OURS, FILLER), 1.5)
     verdict(f"{FILLER}, against aria2c", _ratio(results, ARIA, FILLER), 1)
 
 
@@ -209,7 +211,6 @@ def _who_pulls_large(stage: Stage, source: Registry, layer: Layer) -> dict[str, 
         OURS: lambda server: stage.module(ours(source, server, [name], "present")),
         CURL: lambda _server: stage.program("sh", "-c", check),
         ARIA: lambda _server: stage.program(*aria),
-        ANEW: lambda server: begin_anew(server.host, name),
         FILLER: lambda server: Filler(source.host, server.models).pull("large"),
     }
 

@@ -2,10 +2,9 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Prototypes, never shipped: what the collection could do about a slow stream, so that it can be measured.
+"""A prototype, never shipped: what a downloader of our own would gain, so that it can be measured.
 
-``Filler`` downloads by itself and fills the server's blob store. ``begin_anew`` leaves the downloading to Ollama and
-has it begin anew, where it stopped, once it has become much slower than it was.
+``Filler`` downloads by itself and fills the server's blob store.
 """
 
 from __future__ import annotations
@@ -168,44 +167,3 @@ class Filler:
                 hashed.update(data)
         assert f"sha256:{hashed.hexdigest()}" == digest, "digest mismatch"
         path.rename(self._models / "blobs" / digest.replace(":", "-"))
-
-
-WINDOW_SECONDS = 5.0
-FRACTION = 0.2
-
-
-def begin_anew(server: str, name: str) -> int:
-    """Pull through Ollama; how often it was begun anew."""
-    times = 0
-    while not _attempt(server, name):
-        times += 1
-    return times
-
-
-def _attempt(server: str, name: str) -> bool:
-    """Whether the model is there; False once the last seconds were far slower than this attempt's best ones."""
-    connection = http.client.HTTPConnection(server)
-    connection.request("POST", "/api/pull", json.dumps({"model": name, "insecure": True}))
-    answer = connection.getresponse()
-    samples: deque[tuple[float, int]] = deque()
-    best, digest = 0.0, ""
-    try:
-        for line in answer:
-            event = json.loads(line)
-            assert "error" not in event, event
-            if event["status"] == "success":
-                return True
-            if event.get("digest", "") != digest:
-                digest, best = event.get("digest", ""), 0.0
-                samples.clear()
-            samples.append((time.monotonic(), event.get("completed", 0)))
-            while samples[-1][0] - samples[0][0] > WINDOW_SECONDS:
-                pace = (samples[-1][1] - samples[0][1]) / (samples[-1][0] - samples[0][0])
-                samples.popleft()
-                best = max(best, pace)
-                if digest and pace < best * FRACTION:
-                    return False
-        raise AssertionError("the stream ended early")
-    finally:
-        answer.close()
-        connection.close()

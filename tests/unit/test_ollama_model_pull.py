@@ -337,8 +337,8 @@ class Script:
         return Response(request, 200, {}, lines())
 
 
-def layer(completed: int, total: int = 1000) -> dict[str, Any]:
-    return {"status": "pulling", "digest": "sha256:aa", "total": total, "completed": completed}
+def layer(completed: int, total: int = 1000, digest: str = "sha256:aa") -> dict[str, Any]:
+    return {"status": "pulling", "digest": digest, "total": total, "completed": completed}
 
 
 def download(clock: Clock, *attempts: list[tuple[float, dict[str, Any]]], **limits: Any) -> Any:
@@ -357,6 +357,34 @@ def test_a_download_that_says_much_but_gets_no_further_is_stalled(clock: Clock) 
         clock, stalls, [(0.1, layer(100)), (1, layer(1000)), SUCCESS], stall_seconds=10
     )
     assert any("nothing came for 10 s" in line for line in shown)
+
+
+def steady(start: int, speed: int, seconds: int) -> list[tuple[float, dict[str, Any]]]:
+    """So many seconds of a layer that comes at one speed."""
+    return [(1.0, layer(start + speed * n)) for n in range(1, seconds + 1)]
+
+
+def test_a_download_that_has_become_a_crawl_is_begun_anew(clock: Clock) -> None:
+    crawl = [*steady(0, 50, 15), *steady(750, 1, 30)]
+    shown = download(clock, crawl, [*steady(760, 50, 4), (0.1, layer(1000)), SUCCESS])
+    assert any("far slower than it was" in line for line in shown)
+    assert clock.slept == [1]
+
+
+def test_one_that_was_never_faster_is_left_alone(clock: Clock) -> None:
+    slow = [(0.1, layer(0)), *steady(0, 2, 100), (0.1, layer(1000)), SUCCESS]
+    assert not any("slower" in line for line in download(clock, slow))
+
+
+def test_a_line_that_is_shared_by_more_is_no_crawl(clock: Clock) -> None:
+    shared = [*steady(0, 40, 12), *steady(480, 10, 40), (0.1, layer(1000)), SUCCESS]
+    assert not any("slower" in line for line in download(clock, shared))
+
+
+def test_layers_are_not_compared_with_each_other(clock: Clock) -> None:
+    other = [(1.0, layer(n, digest="sha256:bb")) for n in range(1, 30)]
+    attempt = [*steady(0, 60, 15), (0.1, layer(1000)), *other, SUCCESS]
+    assert not any("slower" in line for line in download(clock, attempt))
 
 
 def test_verifying_takes_as_long_as_it_takes(clock: Clock) -> None:

@@ -24,6 +24,7 @@ __all__ = ["Download", "Limits", "Meter", "amount"]
 
 WINDOW_SECONDS = 10.0  # over which the speed is measured
 SLOWEST_DISK = 25e6  # bytes a second
+CRAWL = 0.2  # of the best speed that a layer had: below it, new connections are likely faster
 LONGEST_WAIT_SECONDS = 30.0
 
 # What no new attempt helps against: the server's words, then what they mean and what to do.
@@ -85,7 +86,22 @@ class Meter:
         self._last: dict[str, int] = {}  # bytes of each layer, as this attempt said last
         self._arrived = 0
         self._moved_at = time.monotonic()
-        self._samples = deque([(self._moved_at, 0)])
+        self._watch("")
+
+    def _watch(self, layer: str) -> None:
+        """Speeds are compared within a layer: a small one is never as fast as a large one."""
+        self._layer, self._fastest = layer, 0.0
+        self._samples = deque([(time.monotonic(), self._arrived)])
+
+    @property
+    def crawls(self) -> bool:
+        """Whether what is left comes far slower than the layer did before: often one connection of many hangs."""
+        return self._speed < self._fastest * CRAWL
+
+    @property
+    def _speed(self) -> float:
+        seconds = self._samples[-1][0] - self._samples[0][0]
+        return (self._samples[-1][1] - self._samples[0][1]) / seconds if seconds > 0 else 0.0
 
     @property
     def done(self) -> int:
@@ -109,8 +125,11 @@ class Meter:
             self._last[digest] = event.completed
             self._best[digest] = max(event.completed, self._best.get(digest, 0))
             self._totals[digest] = event.total
+            if digest != self._layer:
+                self._watch(digest)
             self._samples.append((now, self._arrived))
         while now - self._samples[0][0] > WINDOW_SECONDS and len(self._samples) > 1:
+            self._fastest = max(self._fastest, self._speed)
             self._samples.popleft()
 
     def __str__(self) -> str:
@@ -118,8 +137,7 @@ class Meter:
         if not size:
             return "asking the registry"
         percent = min(100 * self.done // size, 100)
-        seconds = self._samples[-1][0] - self._samples[0][0]
-        speed = (self._samples[-1][1] - self._samples[0][1]) / seconds if seconds > 0 else 0.0
+        speed = self._speed
         text = f"{percent:3d} % of {amount(size)}, {speed / 1e6:.1f} MB/s"
         if speed > 0 and self.done < size:
             text += f", {_duration((size - self.done) / speed)} left"
@@ -167,6 +185,8 @@ class Download:
                 meter.take(event)
                 if event.digest and meter.still_seconds > self.limits.stall_seconds:
                     raise OllamaError(f"nothing came for {self.limits.stall_seconds:.0f} s")
+                if event.digest and meter.crawls:
+                    raise OllamaError("it has become far slower than it was")
                 self.show(str(meter) if event.digest else event.status)
 
 
