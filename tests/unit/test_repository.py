@@ -105,6 +105,14 @@ def test_no_role_mentions_the_variables_of_another(role: str) -> None:
 
 
 @pytest.mark.parametrize("role", ROLES)
+def test_a_secret_is_marked_as_one(role: str) -> None:
+    """So that nothing that reports on a role's variables shows it."""
+    secret = re.compile(r"(?<!per)_(key|password|token|secret)$")
+    unmarked = [n for n, o in options(role).items() if secret.search(n) and not o.get("no_log")]
+    assert unmarked == []
+
+
+@pytest.mark.parametrize("role", ROLES)
 def test_every_variable_of_a_role_is_used(role: str) -> None:
     elsewhere = "\n".join(
         (ROOT / path).read_text(errors="replace")
