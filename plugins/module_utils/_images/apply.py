@@ -7,7 +7,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import re
 import shutil
@@ -37,6 +36,7 @@ from ansible_collections.gpubox.llm.plugins.module_utils._images.engine import (
     registry_answers,
 )
 from ansible_collections.gpubox.llm.plugins.module_utils._images.words import short
+from ansible_collections.gpubox.llm.plugins.module_utils._lock import acquire
 
 __all__ = ["LOCK", "Request", "Run"]
 
@@ -241,30 +241,19 @@ def _lock(seconds: int, say: Callable[[str], None]) -> Iterator[None]:
     except PermissionError as error:
         raise ImageError(f"{error}; run the play as root (become: true)") from error
     os.set_inheritable(descriptor, True)
+
+    def waiting(waited: float) -> None:
+        say(f"waiting for another run that is building images ({waited:.0f} s)")
+
     try:
-        _acquire(descriptor, seconds, say)
+        if not acquire(descriptor, seconds, waiting):
+            raise ImageError(
+                f"another run has been building images on this box for more than {seconds} s; "
+                "wait for it to end, then run again"
+            )
         yield
     finally:
         os.close(descriptor)
-
-
-def _acquire(descriptor: int, seconds: int, say: Callable[[str], None]) -> None:
-    started, say_at = time.monotonic(), 0.0
-    while True:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return
-        except OSError as error:
-            waited = time.monotonic() - started
-            if waited > seconds:
-                raise ImageError(
-                    f"another run has been building images on this box for more than {seconds} s; "
-                    "wait for it to end, then run again"
-                ) from error
-        if waited >= say_at:
-            say(f"waiting for another run that is building images ({waited:.0f} s)")
-            say_at = waited + 15
-        time.sleep(0.5)
 
 
 def _clean(work_dir: str) -> None:

@@ -21,13 +21,13 @@ and the next run resumes.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import time
 from collections.abc import Iterator, Mapping
 from typing import Any, Callable, TextIO
 
 from ansible_collections.gpubox.llm.plugins.module_utils._docker import EngineError, docker
+from ansible_collections.gpubox.llm.plugins.module_utils._lock import acquire
 from ansible_collections.gpubox.llm.plugins.module_utils._ollama.container import (
     PORT,
     address,
@@ -266,21 +266,15 @@ def _lock(name: str, seconds: int, say: Callable[[str], None]) -> Iterator[None]
 
 
 def _acquire(file: TextIO, seconds: int, say: Callable[[str], None]) -> None:
-    started, say_at = time.monotonic(), 0.0
-    while True:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return
-        except BlockingIOError as error:
-            file.seek(0)
-            holder = file.read() or "unknown"
-            waited = time.monotonic() - started
-            if waited > seconds:
-                raise EngineError(
-                    f"another run ({holder}) has been pulling models on this box for more than {seconds} s. "
-                    "Wait for it to end, then run again."
-                ) from error
-        if waited >= say_at:
-            say(f"waiting for another run that is pulling models ({holder})")
-            say_at = waited + 15
-        time.sleep(0.5)
+    def holder() -> str:
+        file.seek(0)
+        return file.read() or "unknown"
+
+    def waiting(_waited: float) -> None:
+        say(f"waiting for another run that is pulling models ({holder()})")
+
+    if not acquire(file.fileno(), seconds, waiting):
+        raise EngineError(
+            f"another run ({holder()}) has been pulling models on this box for more than {seconds} s. "
+            "Wait for it to end, then run again."
+        )
